@@ -1,0 +1,111 @@
+"""Exact event-driven simulation of large sparse spiking networks, over MPI ranks.
+
+Every public name is imported from its module when it is first used, so that importing the package costs milliseconds and needs none of MPI,
+HDF5, Zarr and Dask.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparseprop_dist.config import load_pairs, load_spikes
+    from sparseprop_dist.configuration import Configuration
+    from sparseprop_dist.description import Input, Network, Population, Projection
+    from sparseprop_dist.distributions import Lognormal, Normal, Uniform
+    from sparseprop_dist.errors import InputError, SimulationError
+    from sparseprop_dist.inputs import Poisson, SpikeTrains
+    from sparseprop_dist.models.lif import LIF, IntFire1
+    from sparseprop_dist.network_file import load
+    from sparseprop_dist.rules import (
+        AllToAll,
+        FixedIndegree,
+        FixedOutdegree,
+        FixedTotalNumber,
+        OneToOne,
+        Pairs,
+        PairwiseBernoulli,
+    )
+    from sparseprop_dist.simulate import Result, plan, simulate
+    from sparseprop_dist.toml_text import dump, dumps
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LIF",
+    "AllToAll",
+    "Configuration",
+    "FixedIndegree",
+    "FixedOutdegree",
+    "FixedTotalNumber",
+    "Input",
+    "InputError",
+    "IntFire1",
+    "Lognormal",
+    "Network",
+    "Normal",
+    "OneToOne",
+    "Pairs",
+    "PairwiseBernoulli",
+    "Poisson",
+    "Population",
+    "Projection",
+    "Result",
+    "SimulationError",
+    "SpikeTrains",
+    "Uniform",
+    "dump",
+    "dumps",
+    "load",
+    "load_pairs",
+    "load_spikes",
+    "plan",
+    "simulate",
+]
+
+_HOME = {
+    "rules": (
+        "AllToAll",
+        "FixedIndegree",
+        "FixedOutdegree",
+        "FixedTotalNumber",
+        "OneToOne",
+        "Pairs",
+        "PairwiseBernoulli",
+    ),
+    "config": ("load_pairs", "load_spikes"),
+    "configuration": ("Configuration",),
+    "description": ("Input", "Network", "Population", "Projection"),
+    "distributions": ("Lognormal", "Normal", "Uniform"),
+    "errors": ("InputError", "SimulationError"),
+    "inputs": ("Poisson", "SpikeTrains"),
+    "models.lif": ("LIF", "IntFire1"),
+    "network_file": ("load",),
+    "simulate": ("Result", "plan", "simulate"),
+    "toml_text": ("dump", "dumps"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOME.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value  # the next use finds it without this function
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        """Importing the module ``simulate`` must not hide the function of that name: it is what ``sparseprop_dist.simulate`` means."""
+        if isinstance(value, ModuleType) and name in __all__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

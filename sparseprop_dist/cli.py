@@ -1,0 +1,300 @@
+"""The command line: arguments to calls, results to text, exceptions to exit statuses.
+
+Owns everything that is printed and the only reading of argv. Holds no logic of its own: each command is a few calls of the layers below.
+
+Exit statuses: 0 done; 1 the run could not go on, or a defect; 2 bad input (one sentence, no traceback); 130 interrupted.
+"""
+
+import contextlib
+import math
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from sparseprop_dist.errors import InputError, SimulationError
+
+INTERRUPTED = 130
+"""What typer returns for KeyboardInterrupt, and shells expect."""
+MEET_SECONDS = 3.0
+"""How long a rank with bad news waits for the others to have the same, before it speaks for itself and ends the job."""
+
+T = TypeVar("T")
+# Bare messages: boxes and colours of several ranks do not survive mpiexec.
+app = typer.Typer(
+    help="Exact event-driven simulation of large sparse spiking networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Schedule(StrEnum):
+    AUTO = "auto"
+    ORDERED = "ordered"
+    SLAB = "slab"
+
+
+class ProgressStyle(StrEnum):
+    AUTO = "auto"
+    BAR = "bar"
+    LINES = "lines"
+    NONE = "none"
+
+
+def _milliseconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.0 < (value := float(text)) < math.inf:
+            return value
+    raise typer.BadParameter(f'"{text}" is given; give a number of ms above 0')
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Network description: .toml, or the .json of a SONATA simulation.")],
+    until: Annotated[
+        float | None, typer.Option(parser=_milliseconds, metavar="MS", help="End of the run; without it, what CONFIG says.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run directory, new or empty; without it, what CONFIG says or CONFIG_run.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print partition, memory and lookahead; simulate nothing.")] = False,
+    window: Annotated[
+        float | None, typer.Option(parser=_milliseconds, metavar="MS", help="Exchange at least this often; the spikes do not depend on it.")
+    ] = None,
+    schedule: Annotated[Schedule | None, typer.Option(help="How to order the work; the spikes do not depend on it.")] = None,
+    picture: Annotated[bool, typer.Option("--picture", help="Also draw raster.png in the run directory.")] = False,
+    progress: Annotated[ProgressStyle, typer.Option(help="auto: a bar on a terminal, lines elsewhere.")] = ProgressStyle.AUTO,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and warnings only.")] = False,
+) -> None:
+    """Simulate a network; under mpiexec or srun, on all ranks."""
+    from sparseprop_dist.network_file import load
+
+    communicator = context.obj
+    found = _agreed(communicator, load, config)
+    if dry_run:
+        from sparseprop_dist.simulate import plan
+
+        print(plan(found.network, communicator.size))
+        return
+    until = found.until if until is None else until
+    if until is None:
+        raise InputError(f'"{config}" does not say how long to simulate; give --until MS, or until in its table [run]')
+    directory = output or Path(found.output or f"{config.stem}_run")
+    from sparseprop_dist.simulate import simulate
+
+    style = ProgressStyle.NONE if quiet or communicator.rank else progress
+    with _progress(until, found.network.n_neurons, style) as reporter:
+        result = simulate(
+            found.network,
+            until,
+            output=directory,
+            window=found.window if window is None else window,
+            schedule=schedule or found.schedule or "auto",
+            progress=reporter,
+        )
+    if communicator.rank:
+        return
+    drawn = None
+    if picture:
+        from sparseprop_dist.analysis import picture as draw
+
+        drawn = draw(directory)
+    if not quiet:
+        print(_table(summary_rows(result.summary, directory, drawn)))
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],
+    sonata: Annotated[Path, typer.Option(metavar="FILE.h5", help="SONATA spike file to write; it must not exist.")],
+) -> None:
+    """Write the spikes of a run for other tools."""
+    if context.obj.rank:
+        return
+    from sparseprop_dist.export import to_sonata
+
+    print(f"{to_sonata(run_dir, sonata):,} spikes written to {sonata}")
+
+
+@app.command()
+def info(context: typer.Context) -> None:
+    """Print versions, MPI, threads and CPU: what a bug report needs."""
+    if context.obj.rank == 0:
+        print(_table(info_rows(context.obj)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line of this process, on every rank, and exit."""
+    from sparseprop_dist import exchange
+
+    communicator = exchange.world()
+    with _voice_of_rank_0(communicator.rank):
+        status = _run_command(communicator, sys.argv[1:] if arguments is None else arguments)
+    sys.exit(status)
+
+
+def _run_command(communicator: Any, arguments: list[str]) -> int:
+    """Return the exit status of one command. Whatever happens on this rank, no rank is left waiting."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(arguments, prog_name="sparseprop", standalone_mode=False, obj=communicator) or 0
+        if status == INTERRUPTED:
+            return _end_interrupted(communicator)
+        return int(status)
+    except typer.TyperException as error:  # wrong use of the command line: the same on all ranks
+        sentence = " ".join(error.format_message().split())
+        return _end_together(communicator, 2, f"{sentence[:1].lower()}{sentence[1:]}")
+    except InputError as error:
+        return _end_together(communicator, 2, str(error))
+    except SimulationError as error:
+        return _end_together(communicator, 1, str(error))
+    except Exception:
+        place = f" on rank {communicator.rank} of {communicator.size}" if communicator.size > 1 else ""
+        sys.stderr.write(
+            f"sparseprop: unexpected error{place}; please report it with the output of `sparseprop info`\n{traceback.format_exc()}"
+        )
+        sys.stderr.flush()
+        if communicator.size > 1:
+            communicator.abort(1)
+        return 1
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")  # one write: the lines of several ranks mix otherwise
+    sys.stderr.flush()
+
+
+def _end_together(communicator: Any, status: int, sentence: str) -> int:
+    """Print the sentence once if all ranks come here; a rank that comes alone prints it for itself and ends the job."""
+    together = communicator.size == 1 or communicator.meet(MEET_SECONDS)
+    if communicator.rank == 0 or not together:
+        place = "" if together else f"rank {communicator.rank}: "
+        _tell(f"sparseprop: error: {place}{sentence}")
+    if not together:
+        communicator.abort(status)
+    return status
+
+
+def _end_interrupted(communicator: Any) -> int:
+    """Say so in one line. Ranks were interrupted at different places, so that only an abort ends what they wait for."""
+    if communicator.rank == 0:  # before the others, whose abort would silence it, know that it came
+        _tell("sparseprop: interrupted")
+    if communicator.size > 1:
+        if not communicator.meet(MEET_SECONDS) and communicator.rank:
+            _tell("sparseprop: interrupted")
+        communicator.abort(INTERRUPTED)
+    return INTERRUPTED
+
+
+def _agreed(communicator: Any, call: Callable[..., T], *arguments: Any) -> T:
+    """Call on every rank; if it raises InputError on any (a file that only one node lacks), raise that on all."""
+    result, error = None, None
+    try:
+        result = call(*arguments)
+    except InputError as raised:
+        error = raised
+    communicator.agree(error)
+    return result  # type: ignore[return-value]  # None only if `agree` has raised
+
+
+@contextlib.contextmanager
+def _voice_of_rank_0(rank: int) -> Iterator[None]:
+    """Silence standard output of the other ranks, and print a warning as one line, once."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, UserWarning):
+            usual(message, category, *where, **more)
+        elif rank == 0:
+            _tell(f"sparseprop: warning: {message}")
+
+    with contextlib.ExitStack() as stack:
+        warnings.showwarning = show
+        stack.callback(setattr, warnings, "showwarning", usual)
+        if rank:
+            silence = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(silence))
+        yield
+
+
+@contextlib.contextmanager
+def _progress(until: float, n_neurons: int, style: ProgressStyle) -> Iterator[Any]:
+    from sparseprop_dist.progress import Progress
+
+    with Progress(until, n_neurons, stream=sys.stderr, style=style.value) as reporter:
+        yield reporter
+
+
+def summary_rows(summary: Mapping[str, Any], directory: Path, picture: Path | None) -> list[tuple[str, str]]:
+    """Return (label, text) for the figures of a run and its files; figures that the summary lacks are left out."""
+    texts: list[tuple[str, str, str]] = [
+        ("neurons", "neurons", "{:,}"),
+        ("synapses", "synapses", "{:,}"),
+        ("spikes", "spikes", "{:,}"),
+        ("mean rate", "mean_rate", "{:.3f} Hz"),
+        ("CV of intervals", "cv", "{:.3f}"),
+        ("events", "events", "{:,}"),
+        ("time per event", "ns_per_event", "{:.2f} ns"),
+        ("wall time", "wall", "{:.2f} s"),
+        ("real-time factor", "real_time_factor", "{:.3g} (wall time / simulated time)"),
+        ("memory per synapse", "bytes_per_synapse", "{:.2f} bytes"),
+        ("ranks", "ranks", "{}"),
+    ]
+    rows = [(label, form.format(summary[key])) for label, key, form in texts if summary.get(key) is not None]
+    rows.append(("run directory", str(directory)))
+    if picture is not None:
+        rows.append(("picture", str(picture)))
+    return rows
+
+
+def info_rows(communicator: Any) -> list[tuple[str, str]]:
+    """Return (label, text) about this installation and machine."""
+    import importlib.metadata
+    import platform
+
+    from sparseprop_dist import __version__, jit
+
+    rows = [("sparseprop_dist", __version__), ("Python", platform.python_version())]
+    for name in ("numpy", "numba", "llvmlite", "zarr", "h5py", "dask", "pydantic", "mpi4py"):
+        try:
+            rows.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            rows.append((name, "not installed"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        *rows,
+        ("MPI library", communicator.library or "none: one rank"),
+        ("ranks", str(communicator.size)),
+        ("threads", f"1 a rank; OMP_NUM_THREADS is {os.environ.get('OMP_NUM_THREADS', 'not set')}"),
+        ("CPU", f"{_cpu_name()}, {cores} cores for this process"),
+        ("system", platform.platform()),
+        ("compiled code", f"{jit.CACHE}{'' if jit.ENABLED else ' (not used: the JIT is off)'}"),
+    ]
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)

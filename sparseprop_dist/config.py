@@ -1,0 +1,283 @@
+"""Networks from TOML files.
+
+Owns the form of the file: tables, keys, and the paths in it (relative to its folder). The meaning of the values, and whether they fit,
+belongs to the description; the only importer of pydantic, which compares keys and their types with the fields of the description's
+classes, so that a new parameter of a model or rule is a key of its table without a word here.
+"""
+
+import dataclasses
+import functools
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from sparseprop_dist.configuration import Configuration
+from sparseprop_dist.description import Network
+from sparseprop_dist.distributions import DISTRIBUTIONS
+from sparseprop_dist.errors import InputError, nearest
+from sparseprop_dist.inputs import Poisson, SpikeTrains
+from sparseprop_dist.models.lif import LIF, IntFire1
+from sparseprop_dist.models.parameters import frozen, spoken
+from sparseprop_dist.quantile import Floats
+from sparseprop_dist.rules import RULES, Origin, Pairs
+from sparseprop_dist.toml_text import dump, dumps
+
+__all__ = ["Configuration", "FilePairs", "dump", "dumps", "load", "load_pairs", "load_spikes", "loads"]
+
+MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, IntFire1, SpikeTrains)}
+INPUTS: dict[str, type[Any]] = {kind.kind: kind for kind in (Poisson, SpikeTrains)}
+Names = str | list[str]
+
+
+class FilePairs(NamedTuple):
+    """Synapses read from a file; unpack as ``rule, weight, delay``."""
+
+    rule: Pairs
+    weight: Floats | None
+    """(n_synapses,) mV, None if the file has none."""
+    delay: Floats | None
+    """(n_synapses,) ms, None if the file has none."""
+
+
+# --- the form of the tables; a description says what is allowed, for the sentence that refuses anything else ---
+
+
+class Table(BaseModel):
+    """A table whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NetworkTable(Table):
+    seed: int = Field(0, description="a whole number of at least 0")
+
+
+class RunTable(Table):
+    until: float | None = Field(None, gt=0.0, allow_inf_nan=False, description="a positive number of ms")
+    output: str | None = Field(None, min_length=1, description="the path of a directory")
+    window: float | None = Field(None, gt=0.0, allow_inf_nan=False, description="a positive number of ms")
+    schedule: Literal["auto", "ordered", "slab"] | None = Field(None, description='"auto", "ordered" or "slab"')
+
+
+class Document(Table):
+    network: dict[str, Any] = Field({}, description="a table, [network]")
+    populations: dict[str, dict[str, Any]] = Field(description="tables, such as [populations.exc]")
+    projections: list[dict[str, Any]] = Field([], description="tables, each headed [[projections]]")
+    inputs: list[dict[str, Any]] = Field([], description="tables, each headed [[inputs]]")
+    run: dict[str, Any] = Field({}, description="a table, [run]")
+
+
+POOL = Field(description="the name of a population, or a list of names")
+COMMON_KEYS: dict[str, dict[str, Any]] = {
+    "population": {"model": (Any, ...), "size": (int, Field(description="a whole number of at least 1")), "like": (Any, None)},
+    "projection": {"source": (Names, POOL), "target": (Names, POOL), "rule": (Any, ...), "weight": (Any, ...), "delay": (Any, ...)},
+    "input": {"kind": (Any, ...), "target": (Names, POOL), "weight": (Any, ...), "delay": (Any, 0.0)},
+    "distribution": {"distribution": (Any, ...)},
+}
+FILE = (str | None, Field(None, min_length=1, description="the path of a file"))
+FILE_POPULATION = (str | None, Field(None, min_length=1, description="the name of a population in that file"))
+
+
+@functools.cache
+def _table(described: Any, of: str) -> type[BaseModel]:
+    """The table of a class of the description: its fields, and the keys that all tables ``of`` this kind have."""
+    keys: dict[str, Any] = dict(COMMON_KEYS[of])
+    for field in dataclasses.fields(described):
+        if field.compare:
+            keys[field.name] = (Any, ... if field.default is dataclasses.MISSING else field.default)
+    if described is Pairs or described is SpikeTrains:  # their arrays may stand in a file instead
+        optional = [field.name for field in dataclasses.fields(described) if field.compare]
+        keys |= dict.fromkeys(optional, (Any, None)) | {"file": FILE}
+        keys |= {"weight": (Any, None), "delay": (Any, None)} if described is Pairs else {"file_population": FILE_POPULATION}
+    return create_model(described.__name__, __base__=Table, **keys)
+
+
+def _checked(table: type[BaseModel], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The keys of ``table`` with the values of ``raw``, or defaults; an InputError for one that is unknown, missing or of a wrong type."""
+    try:
+        return dict(table.model_validate(raw))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+    unknown = next((item for item in found if item["type"] == "extra_forbidden"), None)
+    if unknown:
+        key = str(unknown["loc"][-1])
+        raise InputError(f'the key "{key}" in {where} is unknown{nearest(key, table.model_fields) or _known(table.model_fields)}') from None
+    key = str(found[0]["loc"][0])
+    if found[0]["type"] == "missing":
+        raise InputError(f'{where} lacks the key "{key}"') from None
+    raise InputError(f"{key} in {where} is {spoken(raw[key])}; give {table.model_fields[key].description}") from None
+
+
+def _known(words: Mapping[str, Any]) -> str:
+    return "; known are " + ", ".join(words)
+
+
+def _class(classes: Mapping[str, Any], raw: Mapping[str, Any], key: str, where: str) -> Any:
+    """The class that a key of a table names."""
+    if key not in raw:
+        raise InputError(f'{where} lacks the key "{key}"{_known(classes)}')
+    name = raw[key]
+    if not isinstance(name, str):
+        raise InputError(f"{key} in {where} is {spoken(name)}{_known(classes)}")
+    if name not in classes:
+        raise InputError(f'{key} in {where} is "{name}"{nearest(name, classes) or _known(classes)}')
+    return classes[name]
+
+
+# --- reading ---
+
+
+def load(path: str | os.PathLike[str]) -> Configuration:
+    """Read a network, and how to run it, from a TOML file.
+
+    Raises
+    ------
+    InputError
+        that names the file, and the table and key that is unknown, missing, of the wrong type or out of bounds.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f'"{path}" is a directory; give a TOML file')
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f'there is no file "{path}"') from None
+    except UnicodeDecodeError:
+        raise InputError(f'"{path}" is not a text in UTF-8, so not TOML') from None
+    except OSError as error:
+        raise InputError(f'"{path}" cannot be read: {error.strerror}') from None
+    try:
+        return dataclasses.replace(loads(text, path.parent), path=str(path))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def loads(text: str, folder: str | os.PathLike[str] = ".") -> Configuration:
+    """Like `load`, from the text of a file; paths in it are relative to ``folder``."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"this is not valid TOML: {error}") from None
+    folder = Path(os.path.abspath(folder))
+    document = _checked(Document, raw, "the file")
+    network = Network(_checked(NetworkTable, document["network"], "[network]")["seed"])
+    for name in document["populations"]:
+        _add_population(network, name, _merged(document["populations"], name, ()), folder)
+    for number, table in enumerate(document["projections"], 1):
+        _connect(network, table, f"[[projections]] number {number}", folder)
+    for number, table in enumerate(document["inputs"], 1):
+        _add_input(network, table, f"[[inputs]] number {number}", folder)
+    run = _checked(RunTable, document["run"], "[run]")
+    if run["output"] is not None:
+        run["output"] = os.path.normpath(folder / run["output"])
+    return Configuration(network, **run)
+
+
+def _merged(tables: Mapping[str, dict[str, Any]], name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The table of a population, with what it takes over from the one that it is ``like``."""
+    own = tables[name]
+    if "like" not in own:
+        return own
+    model = own["like"]
+    if not isinstance(model, str) or model not in tables:
+        raise InputError(f"like in [populations.{name}] is {spoken(model)}, which is no population{nearest(str(model), tables)}")
+    if model in (name, *seen):
+        raise InputError(f"the populations {', '.join((*seen, name))} are like each other in a circle; describe one of them in full")
+    return {**_merged(tables, model, (*seen, name)), **own}
+
+
+def _add_population(network: Network, name: str, raw: dict[str, Any], folder: Path) -> None:
+    where = f"[populations.{name}]"
+    described = _class(MODELS, raw, "model", where)
+    table = _checked(_table(described, "population"), raw, where)
+    with _placed(f'population "{name}"'):
+        model = _described(described, table, where, folder)
+    network.add_population(name, table["size"], model)
+
+
+def _connect(network: Network, raw: dict[str, Any], where: str, folder: Path) -> None:
+    described = _class(RULES, raw, "rule", where)
+    table = _checked(_table(described, "projection"), raw, where)
+    with _placed(where):
+        rule = _described(described, table, where, folder)
+        given = {}
+        for key in ("weight", "delay"):
+            value = table[key]
+            if value is None and isinstance(rule, Pairs) and rule.origin:
+                value = rule.origin.columns.get(key)
+                if value is None:
+                    raise InputError(f"neither the table nor {rule.origin.file} has a {key}; give one")
+            elif value is None:
+                raise InputError(f"there is no {key}; give one")
+            given[key] = _value(value, key, where)
+        network.connect(table["source"], table["target"], rule, **given)
+
+
+def _add_input(network: Network, raw: dict[str, Any], where: str, folder: Path) -> None:
+    described = _class(INPUTS, raw, "kind", where)
+    table = _checked(_table(described, "input"), raw, where)
+    with _placed(where):
+        kind = _described(described, table, where, folder)
+        weight, delay = (_value(table[key], key, where) for key in ("weight", "delay"))
+        network.add_input(table["target"], kind, weight=weight, delay=delay)
+
+
+def _described(described: Any, table: Mapping[str, Any], where: str, folder: Path) -> Any:
+    """The value of the description that a checked table stands for."""
+    names = [field.name for field in dataclasses.fields(described) if field.compare]
+    if described not in (Pairs, SpikeTrains):
+        return described(**{name: _value(table[name], name, where) for name in names})
+    arrays = {name: table[name] for name in names}
+    file = table["file"]
+    absent = [name for name, array in arrays.items() if array is None]
+    if (file is None) == bool(absent) or (file is not None and len(absent) < len(names)):
+        raise InputError(f"the {described.kind} come from {' and '.join(names)}, or from a file; give either both lists or file")
+    if file is None:
+        return described(**arrays)
+    path = os.path.normpath(folder / file)
+    return load_pairs(path).rule if described is Pairs else load_spikes(path, table["file_population"])
+
+
+def _value(raw: Any, name: str, where: str) -> Any:
+    """A value as it stands in the file, a table turned into the distribution that it names."""
+    if not isinstance(raw, dict):
+        return raw
+    where = f"{name} of {where}"
+    law = _class(DISTRIBUTIONS, raw, "distribution", where)
+    checked = _checked(_table(law, "distribution"), raw, where)
+    return law(**{key: checked[key] for key in checked if key != "distribution"})
+
+
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Say in which table the mistake is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def load_pairs(path: str | os.PathLike[str]) -> FilePairs:
+    """Read explicit pairs, with their weights (mV) and delays (ms) if it has them, from an HDF5 file."""
+    from sparseprop_dist.sonata import read_pairs  # HDF5 takes a tenth of a second to import
+
+    sources, targets, weight, delay = read_pairs(path)
+    columns = {name: frozen(values, np.float64) for name, values in (("weight", weight), ("delay", delay)) if values is not None}
+    with _placed(f'"{path}"'):
+        rule = Pairs(sources, targets, origin=Origin(os.path.abspath(path), columns=columns))
+    return FilePairs(rule, columns.get("weight"), columns.get("delay"))
+
+
+def load_spikes(path: str | os.PathLike[str], population: str | None = None) -> SpikeTrains:
+    """Read spike trains from a SONATA spike file; ``population`` may be left out if it holds only one."""
+    from sparseprop_dist.sonata import read_spikes
+
+    times, ids = read_spikes(path, population)
+    with _placed(f'"{path}"'):
+        return SpikeTrains(times, ids, origin=Origin(os.path.abspath(path), population))

@@ -1,0 +1,1 @@
+"""The schedules: how events become spikes. No I/O, no model names, no communication."""

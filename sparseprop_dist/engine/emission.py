@@ -1,0 +1,66 @@
+"""What happens to a spike once it is made: the buffer of the window, its order, and its take-off.
+
+Owns the emission order (``docs/design/order.md``) within a piece: time, then trigger, then gid.
+"""
+
+from ..errors import OK, SPIKES_FULL
+from ..jit import njit
+from ..state import Counter
+
+
+@njit
+def emit(emitted, counters, time, gid, trigger_time, trigger_gid):
+    """Append a spike to the buffer of the window; return SPIKES_FULL if there is no room."""
+    n = counters[Counter.EMITTED]
+    if n == emitted.time.size:
+        counters[Counter.NEEDED] = 2 * n
+        return SPIKES_FULL
+    emitted.time[n] = time
+    emitted.gid[n] = gid
+    emitted.trigger_time[n] = trigger_time
+    emitted.trigger_gid[n] = trigger_gid
+    counters[Counter.EMITTED] = n + 1
+    return OK
+
+
+GAPS = (1750, 701, 301, 132, 57, 23, 10, 4, 1)
+"""Ciura's gaps (Proc. FCT 2001): a sort in place, since kernels do not allocate."""
+
+
+@njit
+def _key(spikes, n):
+    return spikes.time[n], spikes.trigger_time[n], spikes.trigger_gid[n], spikes.gid[n]
+
+
+@njit
+def _write(spikes, n, key):
+    spikes.time[n], spikes.trigger_time[n], spikes.trigger_gid[n], spikes.gid[n] = key
+
+
+@njit
+def sort_spikes(spikes, first, stop):
+    """Bring spikes into emission order. Not stable: spikes of one key are alike in everything."""
+    for gap in GAPS:
+        for m in range(first + gap, stop):
+            key, q = _key(spikes, m), m
+            while q >= first + gap and _key(spikes, q - gap) > key:
+                _write(spikes, q, _key(spikes, q - gap))
+                q -= gap
+            _write(spikes, q, key)
+
+
+@njit
+def launch(emitted, flight, counters):
+    """Bring the spikes of the piece into emission order and put them in flight; return SPIKES_FULL if there is no room."""
+    first, stop = counters[Counter.PIECE], counters[Counter.EMITTED]
+    n = counters[Counter.FLIGHT]
+    if n + stop - first > flight.time.size:
+        counters[Counter.NEEDED] = n + stop - first
+        return SPIKES_FULL
+    sort_spikes(emitted, first, stop)
+    for m in range(first, stop):
+        _write(flight, n, _key(emitted, m))
+        flight.cursors[:, n] = -1
+        n += 1
+    counters[Counter.FLIGHT] = n
+    return OK

@@ -1,0 +1,198 @@
+"""A rank in the middle of a run: its buffers, its counters, and what is done to them between windows.
+
+Owns the memory that schedules work in, and mends what a status says is too small. Knows no communication: spikes of other ranks are handed in.
+"""
+
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import numpy as np
+
+from ..build.part import Part
+from ..clock import ORIGIN_SPAN, TICK, ticks
+from ..errors import EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationError
+from ..models.protocol import CELLS
+from ..state import CHUNK, Counter, Emitted, Flight, Scratch
+
+SPIKE = np.dtype([("time", np.int64), ("trigger_time", np.int64), ("gid", np.int32), ("trigger_gid", np.int32)])
+"""A spike on its way between ranks."""
+
+
+def _flight(n_cursors: int, capacity: int) -> Flight:
+    return Flight(
+        time=np.zeros(capacity, np.int64),
+        gid=np.zeros(capacity, np.int32),
+        trigger_time=np.zeros(capacity, np.int64),
+        trigger_gid=np.zeros(capacity, np.int32),
+        cursors=np.full((n_cursors, capacity), -1, np.int32),
+    )
+
+
+def _emitted(capacity: int) -> Emitted:
+    return Emitted(np.zeros(capacity, np.int64), np.zeros(capacity, np.int32), np.zeros(capacity, np.int64), np.zeros(capacity, np.int32))
+
+
+def _scratch(part: Part, capacity: int) -> Scratch:
+    columns = 1 << part.blocks.block_bits
+    entries = int(np.diff(part.drive.entry_ptr).max(initial=0))
+    cells, flags = np.zeros((CELLS, 2, columns), np.int64), np.zeros((CELLS + 1, columns), np.uint8)
+    return Scratch(
+        active_ptr=np.zeros(part.synapses.kind.size + 1, np.int64),
+        active_row=np.zeros(capacity, np.int32),
+        active_offset=np.zeros(capacity, np.int64),
+        active_spike=np.zeros(capacity, np.int64),
+        slice_first=np.zeros(capacity, np.int64),
+        slice_stop=np.zeros(capacity, np.int64),
+        keys=np.zeros(capacity, np.int64),
+        batch=np.zeros(entries + 1, np.int64),
+        chunk=np.zeros((3, CHUNK), np.int64),
+        cells=cells,
+        cells_flat=cells.reshape(-1),
+        flags=flags,
+        flags_flat=flags.reshape(-1),
+        saved=np.zeros((2, columns), np.int64),
+        loud=np.zeros((3, capacity), np.int64),
+        sorted=np.zeros((3, capacity), np.int64),
+        member=np.zeros((3, columns), np.int64),
+    )
+
+
+def _larger(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    new[..., : old.shape[-1]] = old
+    return new
+
+
+@dataclass
+class Session:
+    """The state of one rank between windows. ``train_times`` (ms, sorted) and ``train_gids`` are the spikes of all spike sources."""
+
+    part: Part
+    schedule: ModuleType  # a module with `advance`: `slab` or `ordered`
+    piece_bits: int
+    train_times: np.ndarray
+    train_gids: np.ndarray
+    origin_span: int = ORIGIN_SPAN
+    origin: int = 0  # absolute tick number of tick 0
+    counters: np.ndarray = field(default_factory=lambda: np.zeros(Counter.SIZE, np.int64))
+
+    def __post_init__(self) -> None:
+        synapses = self.part.synapses
+        self._n_cursors = [int(synapses.cursor[synapses.train == train].max(initial=-1)) + 1 for train in (0, 1)]
+        self._reach = [int(synapses.reach[synapses.train == train].max(initial=0)) for train in (0, 1)]
+        self.flight = _flight(self._n_cursors[0], 1024)
+        self.emitted = _emitted(1024)
+        self.scratch = _scratch(self.part, 4096)
+
+    @property
+    def now(self) -> int:
+        """Absolute tick up to which everything is done."""
+        return self.origin + int(self.counters[Counter.NOW])
+
+    def advance(self, until: int) -> np.ndarray:
+        """Advance to the absolute tick ``until``; return the spikes that were made, in emission order (SPIKE, times counted from the origin).
+
+        Raises
+        ------
+        SimulationError
+            if the potential of a neuron outgrows its integer.
+        """
+        part, counters = self.part, self.counters
+        until -= self.origin
+        counters[Counter.EMITTED] = 0
+        train = self._train(until)
+        while True:
+            status = self.schedule.advance(
+                part.model,
+                part.blocks,
+                part.synapses,
+                part.drive,
+                self.flight,
+                train,
+                self.emitted,
+                self.scratch,
+                counters,
+                until,
+                part.slab_bits,
+                self.piece_bits,
+            )
+            if status == OK:
+                break
+            self._mend(status)
+        n = int(counters[Counter.EMITTED])
+        spikes = np.empty(n, SPIKE)
+        for name in SPIKE.names or ():
+            spikes[name] = getattr(self.emitted, name)[:n]
+        return spikes
+
+    def _train(self, until: int) -> Flight:
+        """The spikes of sources that may arrive in the window, in emission order."""
+        start = self.origin * TICK
+        first = np.searchsorted(self.train_times, start + (int(self.counters[Counter.NOW]) - self._reach[1]) * TICK - 1e-9)
+        stop = np.searchsorted(self.train_times, start + until * TICK + 1e-9)
+        times, gids = ticks(self.train_times[first:stop] - start), self.train_gids[first:stop]
+        order = np.lexsort((gids, times))
+        train = _flight(self._n_cursors[1], len(order))
+        train.time[:], train.gid[:] = times[order], gids[order]
+        train.trigger_time[:] = train.trigger_gid[:] = -1
+        return train
+
+    def _mend(self, status: int) -> None:
+        needed = int(self.counters[Counter.NEEDED])
+        if status == STATE_OVERFLOW:
+            raise SimulationError(self._overflow())
+        if status == EVENTS_FULL:
+            self.scratch = _scratch(self.part, 2 * max(needed, self.scratch.active_row.size))
+        if status == SPIKES_FULL and needed > self.emitted.time.size:
+            self.emitted = Emitted(*(_larger(old, new) for old, new in zip(self.emitted, _emitted(2 * needed), strict=True)))
+        if status == SPIKES_FULL and needed > self.flight.time.size:
+            self._grow_flight(needed)
+
+    def _grow_flight(self, needed: int) -> None:
+        self.flight = Flight(*(_larger(old, new) for old, new in zip(self.flight, _flight(self._n_cursors[0], 2 * needed), strict=True)))
+
+    def _overflow(self) -> str:
+        i = int(self.counters[Counter.CULPRIT])
+        blocks = self.part.blocks
+        block = int(np.searchsorted(blocks.first, i, side="right")) - 1
+        gid = int(blocks.gid[block]) + i - int(blocks.first[block])
+        return f"neuron {gid} overflowed at {self.now * TICK:.6g} ms: its potential is beyond {1 << 11} times V_th - V_reset from its rest; its weights or input rates are too large"
+
+    def receive(self, spikes: np.ndarray, window_start: int) -> None:
+        """Put spikes of other ranks, made since the absolute tick ``window_start``, in flight, among the own ones in emission order."""
+        n, flight = int(self.counters[Counter.FLIGHT]), self.flight
+        if len(spikes) == 0:
+            return
+        if n + len(spikes) > flight.time.size:
+            self._grow_flight(n + len(spikes))
+            flight = self.flight
+        first = int(np.searchsorted(flight.time[:n], window_start - self.origin))
+        stop = n + len(spikes)
+        for name in SPIKE.names or ():
+            getattr(flight, name)[n:stop] = spikes[name]
+        order = first + np.lexsort([getattr(flight, name)[first:stop] for name in ("gid", "trigger_gid", "trigger_time", "time")])
+        for name in SPIKE.names or ():
+            getattr(flight, name)[first:stop] = getattr(flight, name)[order]
+        flight.cursors[:, first:stop] = -1
+        self.counters[Counter.FLIGHT] = stop
+
+    def forget(self) -> None:
+        """Drop spikes that have arrived everywhere, and move the origin when it is time."""
+        n, flight = int(self.counters[Counter.FLIGHT]), self.flight
+        now = int(self.counters[Counter.NOW])
+        done = int(np.searchsorted(flight.time[:n], now - self._reach[0]))
+        if done:
+            for array in flight:
+                array[..., : n - done] = array[..., done:n].copy()
+            self.counters[Counter.FLIGHT] = n - done
+        if now >= self.origin_span:
+            self._move_origin(now >> self.part.slab_bits)
+
+    def _move_origin(self, slabs: int) -> None:
+        shift = slabs << self.part.slab_bits
+        n = int(self.counters[Counter.FLIGHT])
+        self.flight.time[:n] -= shift
+        self.flight.trigger_time[:n] -= np.where(self.flight.trigger_time[:n] == -1, 0, shift)
+        self.part.model.keep_origin(shift)
+        self.counters[Counter.NOW] -= shift
+        self.counters[Counter.SLAB] += slabs
+        self.origin += shift

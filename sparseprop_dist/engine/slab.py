@@ -1,0 +1,286 @@
+"""The slab schedule: quiet neurons add up, loud ones are replayed.
+
+For additive models whose delays are all positive. The clock is cut into *pieces*, at most a slab and at most the smallest delay, so that all arrivals of a piece are known when it begins.
+For each piece, for each block of neurons:
+
+1. add every arrival, without order, to sums of excitation and inhibition per neuron and *cell* (a sixteenth of a slab, or more);
+2. sweep: a neuron whose state plus all excitation of a cell stays below the threshold's minimum in that cell is quiet there, whatever the order of its arrivals was: it is done;
+3. pick the arrivals of loud neurons, bring them into order, and replay them one at a time from the last quiet cell on.
+
+Then the spikes of the piece take off together. Sums of integers do not depend on order, so this gives the bits of the ordered schedule. A block is a transaction: if a buffer is full, its state is put back and the
+status tells the caller what to enlarge before it calls again. Invariant between pieces: all neurons stand at NOW, all spikes before NOW are in flight. See ``docs/design/slab.md``.
+"""
+
+import numpy as np
+
+from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
+from ..jit import njit
+from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, carry, frame_of, increment, own_event, receive, released, restore, save, sweep
+from ..state import TARGET_BITS, Counter
+from .arrivals import TARGET_MASK, add_keys, add_rows, collect, emission_key, keep_cursors, locate, pick_rows
+from .emission import emit, launch
+from .poisson import generate
+
+SUM_LIMIT = 2.0**62
+"""Bound on the sum of the absolute increments of a block and piece: below it no 64-bit sum can wrap."""
+
+
+@njit
+def _draw(drive, block, slab, slab_bits, a, b, counters, scratch):
+    """Draw the Poisson events of a block in the piece; return a status, their number and the sum of their largest weights."""
+    n, volume = np.int64(0), 0.0
+    first = drive.entry_ptr[block]
+    for e in range(first, drive.entry_ptr[block + 1]):
+        scratch.batch[e - first] = n
+        status, stop = generate(drive, e, slab, slab_bits, a, b, counters, scratch.keys, n)
+        if status != OK:
+            return status, n, volume
+        volume += (stop - n) * drive.largest[e]
+        n = stop
+    scratch.batch[drive.entry_ptr[block + 1] - first] = n
+    return OK, n, volume
+
+
+@njit
+def _drive_amount(model, drive, e, first, uniform, key):
+    target = key & TARGET_MASK
+    weight = drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + target]
+    return increment(frame_of(model, first if uniform else first + target), key >> TARGET_BITS, weight)
+
+
+@njit
+def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
+    cells = scratch.cells_flat
+    e0 = drive.entry_ptr[block]
+    for e in range(e0, drive.entry_ptr[block + 1]):
+        keys = scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]]
+        if uniform and drive.weight_first[e] < 0:
+            add_keys(keys, frame_of(model, first), drive.weight[e], columns, shift, scratch)
+            continue
+        for m in range(keys.size):
+            target = keys[m] & TARGET_MASK
+            if target < drive.stop[e]:
+                amount = _drive_amount(model, drive, e, first, uniform, keys[m])
+                cells[((keys[m] >> (TARGET_BITS + shift)) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
+
+
+@njit
+def _pick_drive(model, drive, block, first, uniform, columns, shift, scratch):
+    """List the Poisson events of flagged neurons; return their number, or -1 if the list is full."""
+    flags = scratch.flags_flat
+    out, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
+    n = 0
+    e0 = drive.entry_ptr[block]
+    for e in range(e0, drive.entry_ptr[block + 1]):
+        keys = scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]]
+        if n + keys.size >= out.size:
+            return -1
+        n0 = n
+        for m in range(keys.size):
+            key = keys[m]
+            out[n] = key
+            n += np.int64(flags[np.uint64((key >> (TARGET_BITS + shift)) * columns + (key & TARGET_MASK))])
+        for m in range(n0, n):
+            amounts[m] = _drive_amount(model, drive, e, first, uniform, out[m])
+            references[m] = -1 - e
+    return n
+
+
+@njit
+def _precedes(flight, train, x, y):
+    """Does the arrival of reference ``x`` come before that of ``y`` at the same neuron and time? Poisson events first, by input; then spikes in emission order."""
+    if x < 0 or y < 0:
+        return x > y if x < 0 and y < 0 else x < 0
+    key_x, key_y = emission_key(flight, train, x), emission_key(flight, train, y)
+    return key_x < key_y or (key_x == key_y and x < y)
+
+
+@njit
+def _sort(scratch, flight, train, n):
+    """Group the ``n`` loud arrivals by neuron, each group in order: those of column k are then ``sorted[:, begin[k]:end[k]]``."""
+    keys, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
+    begin, end = scratch.member[0], scratch.member[1]
+    out_keys, out_amounts, out_references = scratch.sorted[0], scratch.sorted[1], scratch.sorted[2]
+    end[:] = 0
+    for m in range(n):
+        end[keys[m] & TARGET_MASK] += 1
+    position = 0
+    for k in range(end.size):
+        begin[k] = position
+        position += end[k]
+        end[k] = begin[k]
+    for m in range(n):
+        key, amount, reference = keys[m], amounts[m], references[m]
+        k = key & TARGET_MASK
+        q = end[k]
+        while q > begin[k] and (out_keys[q - 1] > key or (out_keys[q - 1] == key and _precedes(flight, train, reference, out_references[q - 1]))):
+            out_keys[q], out_amounts[q], out_references[q] = out_keys[q - 1], out_amounts[q - 1], out_references[q - 1]
+            q -= 1
+        out_keys[q], out_amounts[q], out_references[q] = key, amount, reference
+        end[k] += 1
+
+
+@njit
+def _fire(emitted, counters, flight, train, time, gid, reference):
+    if reference < 0:
+        return emit(emitted, counters, time, gid, -1, -1)
+    trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
+    return emit(emitted, counters, time, gid, trigger_time, trigger_gid)
+
+
+@njit
+def _replay(model, i, k, gid, start, a, b, c, shift, scratch, flight, train, emitted, counters):
+    """Run neuron ``i`` (column ``k``) through the piece: quiet cells from ``c`` on as sums, then one event at a time, own events before arrivals."""
+    restore(model, i, scratch.saved, k)
+    while scratch.flags[c, k] == 0:
+        accumulate(model, i, scratch.cells[c, 0, k] + scratch.cells[c, 1, k])
+        c += 1
+    own = own_event(model, i, start, max(a, c << shift))
+    m, stop = scratch.member[0, k], scratch.member[1, k]
+    while True:
+        arrival = scratch.sorted[0, m] >> TARGET_BITS if m < stop else NEVER
+        if min(own, arrival) >= b:
+            return OK
+        if own <= arrival:
+            code, now, reference = act(model, i, start, own), own, np.int64(-1)
+        else:
+            code, now, reference = receive(model, i, start, arrival, scratch.sorted[1, m]), arrival, scratch.sorted[2, m]
+            m += 1
+        if code == OVERFLOW:
+            counters[Counter.CULPRIT] = i
+            return STATE_OVERFLOW
+        if code == FIRED:
+            status = _fire(emitted, counters, flight, train, start + now, gid, reference)
+            if status != OK:
+                return status
+        own = own_event(model, i, start, now + 1)
+
+
+@njit
+def _flag(model, first, n, start, a, b, c0, c1, shift, quiet, flags):
+    """Flag the neurons that are released in the piece, from that cell on; and all neurons if the sums may not be used."""
+    if not quiet:
+        flags[c0:c1, :n] = 1
+        return
+    for k in range(n):
+        offset = released(model, first + k, start, a, b)
+        if offset != NEVER:
+            flags[offset >> shift : c1, k] = 1
+
+
+@njit
+def _pick(model, synapses, drive, block, first, uniform, block_bits, columns, shift, scratch):
+    """List all arrivals of flagged neurons in ``scratch.loud``; return their number, or -1 if the list is full."""
+    n = _pick_drive(model, drive, block, first, uniform, columns, shift, scratch)
+    for p in range(synapses.kind.size):
+        if n >= 0 and synapses.index[p, block] >= 0:
+            n = pick_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch, n)
+    return n
+
+
+@njit
+def _replay_loud(model, first, n, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
+    for k in range(n):
+        if scratch.flags[c1 - 1, k]:
+            status = _replay(model, first + k, k, gid + k, start, a, b, c0, shift, scratch, flight, train, emitted, counters)
+            if status != OK:
+                return status
+    return OK
+
+
+@njit
+def _put_back(model, first, n, scratch, counters, emitted_before):
+    for k in range(n):
+        restore(model, first + k, scratch.saved, k)
+    counters[Counter.EMITTED] = emitted_before
+
+
+@njit
+def _cells_log(arrivals, n, slab_bits, a, b):
+    """Return log2 of the cells of a slab: about two arrivals a neuron and cell leave few neurons loud, and more cells only cost."""
+    per_slab = arrivals * ((1 << slab_bits) // (b - a)) // (2 * n)
+    log = 0
+    while (1 << log) < CELLS and (1 << log) <= per_slab:
+        log += 1
+    return log
+
+
+@njit
+def _step(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits):
+    """Take a block through the piece [a, b) of the slab that starts at tick ``start``."""
+    first, n, block_bits = blocks.first[block], blocks.first[block + 1] - blocks.first[block], blocks.block_bits
+    uniform, columns = blocks.uniform[block] != 0, scratch.flags.shape[1]
+    recurrent, volume = np.int64(0), 0.0
+    for p in range(synapses.kind.size):
+        if synapses.index[p, block] >= 0:
+            n_arrivals = locate(synapses, p, block, block_bits, flight, train, a, b, scratch)
+            recurrent += n_arrivals
+            volume += n_arrivals * synapses.largest[p]
+    status, external, drive_volume = _draw(drive, block, counters[Counter.SLAB] + (start >> slab_bits), slab_bits, a, b, counters, scratch)
+    if status != OK:
+        return status
+    log = _cells_log(recurrent + external, n, slab_bits, a, b)
+    shift = slab_bits - log
+    c0, c1 = a >> shift, ((b - 1) >> shift) + 1
+    save(model, first, n, scratch.saved)
+    quiet = (volume + drive_volume) * blocks.increment[block] < SUM_LIMIT
+    if quiet:
+        scratch.cells[c0:c1] = 0
+        for p in range(synapses.kind.size):
+            if synapses.index[p, block] >= 0:
+                add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch)
+        _add_drive(model, drive, block, first, uniform, columns, shift, scratch)
+        bounds = blocks.bounds[:, blocks.bounds_first[block] : blocks.bounds_first[block + 1]]
+        sweep(model, first, n, scratch.cells, scratch.flags, bounds, c0, c1, CELLS >> log)
+    _flag(model, first, n, start, a, b, c0, c1, shift, quiet, scratch.flags)
+    loud = _pick(model, synapses, drive, block, first, uniform, block_bits, columns, shift, scratch)
+    before = counters[Counter.EMITTED]
+    if loud < 0:
+        counters[Counter.NEEDED] = 2 * scratch.loud.shape[1]
+        status = EVENTS_FULL
+    else:
+        _sort(scratch, flight, train, loud)
+        status = _replay_loud(model, first, n, blocks.gid[block], start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
+    if status != OK:
+        _put_back(model, first, n, scratch, counters, before)
+        return status
+    for p in range(synapses.kind.size):
+        if synapses.index[p, block] >= 0:
+            keep_cursors(synapses, p, block, flight, train, scratch)
+    counters[Counter.RECURRENT] += recurrent
+    counters[Counter.EXTERNAL] += external
+    counters[Counter.LOUD] += loud
+    return OK
+
+
+@njit
+def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, until, slab_bits, piece_bits):
+    """Advance all neurons of this rank to tick ``until``; return OK, or the status that tells what stopped it and can be mended.
+
+    ``emitted`` receives the spikes, in emission order. All spikes of other ranks that arrive before ``until`` must be in ``flight``, and all of spike sources in ``train``.
+    """
+    while counters[Counter.NOW] < until:
+        start = (counters[Counter.NOW] >> slab_bits) << slab_bits
+        a = counters[Counter.NOW] - start
+        b = min(until - start, ((a >> piece_bits) + 1) << piece_bits)
+        if counters[Counter.BLOCK] == 0:
+            counters[Counter.PIECE] = counters[Counter.EMITTED]
+        status = collect(synapses, flight, train, counters, start, a, b, scratch)
+        if status != OK:
+            return status
+        for block in range(counters[Counter.BLOCK], blocks.gid.size):
+            status = _step(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits)
+            if status != OK:
+                return status
+            if b == 1 << slab_bits:
+                culprit = carry(model, blocks.first[block], blocks.first[block + 1] - blocks.first[block])
+                if culprit >= 0:
+                    counters[Counter.CULPRIT] = culprit
+                    return STATE_OVERFLOW
+            counters[Counter.BLOCK] = block + 1
+        status = launch(emitted, flight, counters)
+        if status != OK:
+            return status
+        counters[Counter.BLOCK] = 0
+        counters[Counter.NOW] = start + b
+    return OK

@@ -1,0 +1,29 @@
+"""What can go wrong, and the status codes by which kernels say so.
+
+Owns the exceptions of the package and the integers that compiled loops return instead of raising. Knows nothing of any other module.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+OK = 0
+SPIKES_FULL = 1
+"""The buffer of emitted spikes is full: the caller enlarges it and calls again."""
+EVENTS_FULL = 2
+"""The buffer of arrivals is full: the caller enlarges it and calls again."""
+STATE_OVERFLOW = 3
+"""The potential of a neuron does not fit its 64-bit integer any more."""
+
+
+class InputError(ValueError):
+    """Bad input. Its message is one sentence: what was given, what is allowed, where, and how to mend it."""
+
+
+class SimulationError(RuntimeError):
+    """A run that cannot go on, although its input was good. The message names the neuron and the time."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``'; did you mean "tau_m"?'`` for the known word nearest to ``word``, or an empty string."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f'; did you mean "{found[0]}"?' if found else ""

@@ -1,0 +1,140 @@
+"""The dictionary of arrays: every record that kernels share, with shape, unit and meaning of each field.
+
+Owns what engine, build, checkpoint and gradients agree on. Counts: B blocks, P pathways, S spikes in flight. A *pathway* is one projection seen from one rank; a *block* is a run of at most
+2^block_bits neurons of one population on one rank, whose sums of input fit the cache; a *row* is what one source sends to one block by one pathway.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+TARGET_BITS = 16
+"""Low bits of the key of an arrival, ``offset << TARGET_BITS | target``, that hold the target inside its block."""
+
+CONSTANT, DELAYED_32, DELAYED_64 = 0, 1, 2
+"""Kinds of rows: uint16 targets with one delay; words ``delay << block_bits | target`` of 32 or 64 bits, sorted."""
+
+
+class Blocks(NamedTuple):
+    """The neurons of this rank, in blocks."""
+
+    first: np.ndarray  # int64 (B + 1,), local index of the first neuron
+    gid: np.ndarray  # int64 (B,), gid of the first neuron; the others follow
+    uniform: np.ndarray  # uint8 (B,), 1: all neurons have the same frame
+    bounds: np.ndarray  # int64 (CELLS + 1, columns), lower bound of the threshold in the frame at the ends of the cells
+    bounds_first: np.ndarray  # int64 (B + 1,), columns of each block: one if all its neurons agree, else one a neuron
+    increment: np.ndarray  # float64 (B,), bound on the increment of 1 mV, quanta
+    block_bits: int
+
+
+class Synapses(NamedTuple):
+    """The synapses onto the neurons of this rank."""
+
+    kind: np.ndarray  # uint8 (P,)
+    weighted: np.ndarray  # uint8 (P,), 1: one weight a synapse
+    train: np.ndarray  # uint8 (P,), 1: the sources are spike sources
+    weight: np.ndarray  # float64 (P,), mV, where not weighted
+    largest: np.ndarray  # float64 (P,), mV, the largest absolute weight
+    delay: np.ndarray  # int64 (P,), ticks, the smallest
+    reach: np.ndarray  # int64 (P,), ticks, the largest delay
+    unit: np.ndarray  # int64 (P,), log2 of the ticks that one unit of a stored delay stands for
+    range_ptr: np.ndarray  # int64 (P + 1,), the gids of a pathway's sources are ranges
+    range_first: np.ndarray  # int64 (ranges,)
+    range_stop: np.ndarray  # int64 (ranges,)
+    range_row: np.ndarray  # int64 (ranges,), row of the first
+    index: np.ndarray  # int64 (P, B), where the row pointers of a pathway in a block start, or -1
+    base: np.ndarray  # int64 (P, B), where its words start
+    weight_base: np.ndarray  # int64 (P, B), where its weights start
+    cursor: np.ndarray  # int64 (P, B), row of its cursors in `Flight`, or -1
+    row_ptr: np.ndarray  # int32, positions of rows relative to base
+    words16: np.ndarray  # uint16
+    words32: np.ndarray  # uint32
+    words64: np.ndarray  # uint64
+    weights: np.ndarray  # float64, mV
+
+
+CHUNK = 512
+"""Arrivals that are turned into increments at a time: they stay in the first-level cache."""
+
+
+class Flight(NamedTuple):
+    """Spikes on their way, in order of their time: those of neurons, or those of spike sources (a train)."""
+
+    time: np.ndarray  # int64 (S,), tick of emission
+    gid: np.ndarray  # int32 (S,)
+    trigger_time: np.ndarray  # int64 (S,), tick, -1: none
+    trigger_gid: np.ndarray  # int32 (S,), -1: none
+    cursors: np.ndarray  # int32 (rows with delays, S), first word of the row not yet delivered, or -1: not known (a cache, never saved)
+
+
+class Drive(NamedTuple):
+    """Poisson inputs of this rank: one entry for each input, group of neurons and block. E entries."""
+
+    entry_ptr: np.ndarray  # int64 (B + 1,), entries of each block
+    input: np.ndarray  # int64 (E,), which input of the description
+    group: np.ndarray  # int64 (E,), which group of its targets
+    bits: np.ndarray  # int64 (E,), log2 of the members drawn from
+    shift: np.ndarray  # int64 (E,), target in the block = member - shift
+    low: np.ndarray  # int64 (E,), first target in the block that belongs to the group
+    stop: np.ndarray  # int64 (E,), one past the last
+    whole: np.ndarray  # uint8 (E,), 1: the block holds the group, up to its power of two
+    weight: np.ndarray  # float64 (E,), mV
+    largest: np.ndarray  # float64 (E,), mV, the largest absolute weight
+    weight_first: np.ndarray  # int64 (E,), where the weights of the targets start, or -1: all have `weight`
+    weights: np.ndarray  # float64, mV
+    piece_ptr: np.ndarray  # int64 (E + 1,), pieces of constant rate
+    piece_slab: np.ndarray  # int64 (pieces,), slab in which a piece starts
+    piece_offset: np.ndarray  # int64 (pieces,), offset in it
+    peak: np.ndarray  # float64 (pieces,), largest rate of a member in the group, Hz
+    rate_first: np.ndarray  # int64 (pieces,), where the rates of the block's targets start, or -1: all have `peak`
+    rates: np.ndarray  # float64, Hz
+    seed: int
+
+
+class Emitted(NamedTuple):
+    """Buffer for the spikes of a window."""
+
+    time: np.ndarray  # int64, tick
+    gid: np.ndarray  # int32
+    trigger_time: np.ndarray  # int64, tick, -1: none
+    trigger_gid: np.ndarray  # int32, -1: none
+
+
+class Scratch(NamedTuple):
+    """Memory that a schedule works in; holds nothing between windows."""
+
+    active_ptr: np.ndarray  # int64 (P + 1,), spikes that each pathway delivers in a piece
+    active_row: np.ndarray  # int32 (A,)
+    active_offset: np.ndarray  # int64 (A,), offset of the arrival (constant delay) or of the emission
+    active_spike: np.ndarray  # int64 (A,), reference to the spike: index << 1 | is it of a train
+    slice_first: np.ndarray  # int64 (A,), words of the block at hand that arrive in the piece
+    slice_stop: np.ndarray  # int64 (A,)
+    keys: np.ndarray  # int64, arrivals of Poisson inputs
+    batch: np.ndarray  # int64 (entries of a block + 1,), where the keys of each entry start
+    chunk: np.ndarray  # int64 (3, CHUNK): keys, increments, places
+    cells: np.ndarray  # int64 (CELLS, 2, columns), sums of excitation and inhibition
+    cells_flat: np.ndarray  # int64, the same memory
+    flags: np.ndarray  # uint8 (CELLS + 1, columns), the last row stays zero
+    flags_flat: np.ndarray  # uint8, the same memory
+    saved: np.ndarray  # int64 (states, columns), state at the start of the piece
+    loud: np.ndarray  # int64 (3, L): key, increment and reference of arrivals that are replayed
+    sorted: np.ndarray  # int64 (3, L): the same, by neuron and time
+    member: np.ndarray  # int64 (3, columns): per neuron start and end in `sorted`, and the list of neurons
+
+
+class Counter(IntEnum):
+    """Names of the entries of the array of counters, int64, that kernels advance."""
+
+    NOW = 0  # tick up to which everything is done
+    BLOCK = 1  # blocks done in the piece that starts at NOW
+    FLIGHT = 2  # spikes in flight
+    EMITTED = 3  # spikes in the buffer
+    PIECE = 4  # spikes in the buffer when the piece began
+    NEEDED = 5  # capacity that a full buffer would have needed
+    CULPRIT = 6  # local index of the neuron that a status is about
+    SLAB = 7  # absolute number of the slab at tick 0
+    RECURRENT = 8  # arrivals delivered, of spikes
+    EXTERNAL = 9  # arrivals delivered, of Poisson inputs
+    LOUD = 10  # arrivals replayed one by one
+    SIZE = 16  # entries in all

@@ -1,0 +1,219 @@
+"""The layout of the package (DESIGN, section 8) as data: who may import what, who may print, and what `import sparseprop_dist` costs.
+
+A new module must be added to `ROWS`, where it belongs; the tests say so.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sparseprop_dist
+
+PACKAGE = Path(sparseprop_dist.__file__).parent
+
+ROWS: list[tuple[int, str]] = [
+    # (layer, modules): a module imports only from rows above its own. "name.*": all modules of a subpackage, which may import each other.
+    (0, "errors"),
+    (0, "jit"),
+    (0, "elementary quantile clock"),
+    (0, "random"),
+    (1, "pools distributions state"),
+    (1, "models.parameters"),
+    (1, "rules"),
+    (1, "inputs synapses"),
+    (1, "description"),
+    (1, "configuration connectivity"),
+    (1, "models models.lif models.protocol"),
+    (1, "models.lif_record"),
+    (2, "partition"),
+    (3, "build.*"),
+    (3, "engine.*"),
+    (4, "exchange store sonata.*"),
+    (4, "toml_text"),
+    (4, "config"),
+    (5, "analysis export network_file progress simulate"),
+    (6, "cli"),
+    (6, "__main__"),
+]
+
+ONLY_IMPORTERS: dict[str, str] = {
+    # library: the modules that may import it
+    "numba": "jit",
+    "llvmlite": "jit",
+    "mpi4py": "exchange",
+    "zarr": "store",
+    "h5py": "sonata.*",
+    "pydantic": "config",
+    "tomllib": "config",
+    "dask": "store analysis",
+    "matplotlib": "analysis",
+    "tqdm": "progress",
+    "typer": "cli",
+}
+
+NOT_FOR: list[tuple[str, str, str]] = [
+    # (modules, what they must not import, why)
+    ("engine.*", "models.lif models.lif_record description", "the schedules know no model and no description"),
+    ("description", "models.lif", "a new model must not need an edit there"),
+]
+
+OUTSIDE: dict[str, str] = {
+    # use of the world outside: the modules that may
+    "print": "cli",
+    "sys.argv": "cli",
+    "sys.stdout": "cli",
+    "sys.stderr": "cli",
+    "os.environ": "cli jit",  # jit: where the user's cache folder is
+    "os.getenv": "",
+}
+
+HEAVY = {"mpi4py", "h5py", "dask", "zarr", "pydantic", "matplotlib", "numba", "numpy", "typer"}
+LONGEST_MODULE = 350
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its dotted name inside it ("" for the package itself)."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text("utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def matches(module: str, names: str) -> bool:
+    """Whether ``module`` is one of the space-separated ``names``."""
+    return any(module == name or (name.endswith(".*") and (module + ".").startswith(name[:-1])) for name in names.split())
+
+
+def row(module: str) -> int | None:
+    return next((number for number, (_, names) in enumerate(ROWS) if matches(module, names)), None)
+
+
+def entry(module: str) -> str:
+    """The name in `ROWS` that stands for ``module``."""
+    return next(name for _, names in ROWS for name in names.split() if matches(module, name))
+
+
+def imports(name: str, tree: ast.Module) -> Iterator[str]:
+    """Absolute dotted names of everything that a module imports anywhere, inside functions and for type checkers too."""
+    is_package = name == "" or any(other.startswith(name + ".") for other in MODULES)
+    package = [part for part in ("sparseprop_dist." + name).split(".") if part]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + (1 if is_package else 0) - node.level] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def own_imports(name: str) -> Iterator[str]:
+    """The modules of this package that a module imports, by their names inside it."""
+    for imported in imports(name, MODULES[name]):
+        parts = imported.split(".")
+        if parts[0] != "sparseprop_dist":
+            continue
+        inside = ".".join(parts[1:])
+        if inside not in MODULES:  # an object of a module
+            inside = ".".join(parts[1:-1])
+        yield inside
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_module_is_listed_and_imports_only_from_rows_above(name):
+    mine = row(name)
+    assert mine is not None, f"{name} is new: add it to ROWS in {__file__}"
+    for imported in own_imports(name):
+        if imported == "":
+            continue  # the package itself: its version
+        if entry(imported) == entry(name) and entry(name).endswith(".*"):
+            continue
+        theirs = row(imported)
+        assert theirs is not None
+        assert theirs < mine, f"{name} (row {mine}) must not import {imported} (row {theirs})"
+
+
+def test_table_is_in_order_and_names_only_what_exists():
+    layers = [layer for layer, _ in ROWS]
+    assert layers == sorted(layers)
+    for _, names in ROWS:
+        for name in names.split():
+            assert any(matches(module, name) for module in MODULES), f"{name} does not exist: remove it from ROWS"
+
+
+def test_package_itself_imports_modules_for_type_checkers_only():
+    assert {node.module for node in MODULES[""].body if isinstance(node, ast.ImportFrom)} <= {"importlib", "types", "typing"}
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTERS)
+def test_only_importers(library):
+    for name, tree in MODULES.items():
+        used = any(imported.split(".")[0] == library for imported in imports(name, tree))
+        assert not used or matches(name, ONLY_IMPORTERS[library]), f"{name} imports {library}; only {ONLY_IMPORTERS[library]} may"
+
+
+@pytest.mark.parametrize(("who", "what", "why"), NOT_FOR)
+def test_further_rules(who, what, why):
+    for name in MODULES:
+        if matches(name, who):
+            assert not [imported for imported in own_imports(name) if matches(imported, what)], f"{name}: {why}"
+
+
+@pytest.mark.parametrize("use", OUTSIDE)
+def test_world_outside(use):
+    for name, tree in MODULES.items():
+        found = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) == use]
+        assert not found or matches(name, OUTSIDE[use]), f"{name} uses {use} in line {found[0]}"
+
+
+def test_no_star_imports():
+    assert not [name for name, tree in MODULES.items() if any(imported.endswith(".*") for imported in imports(name, tree))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_has_a_docstring_and_fits(name):
+    path = PACKAGE.joinpath(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    assert ast.get_docstring(MODULES[name])
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST_MODULE
+
+
+def test_import_is_light(solo, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nbefore = set(sys.modules)\nimport sparseprop_dist\nprint(*(set(sys.modules) - before))\n")
+    added = {name.split(".")[0] for name in solo([script]).stdout.split()}
+    assert "sparseprop_dist" in added
+    assert not added & HEAVY
+
+
+def test_public_names():
+    """Every public name resolves, has one home, and is known to type checkers."""
+    home = {name: module for module, names in sparseprop_dist._HOME.items() for name in names}
+    assert sorted(home) == sorted(sparseprop_dist.__all__)
+    checked = next(node for node in MODULES[""].body if isinstance(node, ast.If))
+    for node in checked.body:
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            assert home.pop(alias.name) == (node.module or "").removeprefix("sparseprop_dist.")
+    assert not home
+    for name in sparseprop_dist.__all__:
+        assert getattr(sparseprop_dist, name) is not None
+        assert name in dir(sparseprop_dist)
+    with pytest.raises(AttributeError, match="no attribute 'Nowhere'"):
+        sparseprop_dist.Nowhere  # noqa: B018
+
+
+def test_function_is_not_hidden_by_its_module():
+    """``sparseprop_dist.simulate`` is the function, although there is a module of that name, in whatever order they are imported."""
+    from sparseprop_dist.simulate import plan
+
+    assert callable(plan)
+    assert "sparseprop_dist.simulate" in sys.modules
+    assert callable(sparseprop_dist.simulate)
