@@ -15,14 +15,6 @@ TARGET_MASK = (1 << TARGET_BITS) - 1
 
 
 @njit
-def emission_key(flight, train, reference):
-    """Return the place of a spike in the emission order, as a tuple to compare."""
-    s = reference >> 1
-    spikes = train if reference & 1 else flight
-    return spikes.time[s], spikes.trigger_time[s], spikes.trigger_gid[s], spikes.gid[s]
-
-
-@njit
 def row_of(synapses, p, gid):
     """Return the row of a source in a pathway, or -1 if it is not one of its sources."""
     for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
@@ -170,19 +162,28 @@ def _add_delayed(words, unit, block_bits, weight, frame, columns, shift, scratch
 
 
 @njit
-def _offset_target(words, q, kind, unit, block_bits, base_offset):
-    word = np.int64(words[q])
+def offset_target(word, kind, unit, block_bits, base_offset):
+    """Return the offset of an arrival and its target in the block, from its word and the offset of its spike."""
     if kind == CONSTANT:
         return base_offset, word
     return base_offset + ((word >> block_bits) << unit), word & ((1 << block_bits) - 1)
 
 
 @njit
-def _amount(model, synapses, p, block, first, uniform, frame, q, offset, target):
+def amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target):
+    """Return the increment that word ``q`` of a pathway makes."""
     weight = synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
     if uniform:
         return increment(frame, offset, weight)
     return increment(frame_of(model, first + target), offset, weight)
+
+
+@njit
+def words_of(synapses, p, q):
+    """Return word ``q`` of a pathway."""
+    if synapses.kind[p] == CONSTANT:
+        return np.int64(synapses.words16[q])
+    return np.int64(synapses.words32[q]) if synapses.kind[p] == DELAYED_32 else np.int64(synapses.words64[q])
 
 
 @njit
@@ -192,8 +193,8 @@ def _add_general(model, synapses, words, p, block, first, uniform, block_bits, c
     frame = frame_of(model, first)
     for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
         for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-            offset, target = _offset_target(words, q, synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])
-            amount = _amount(model, synapses, p, block, first, uniform, frame, q, offset, target)
+            offset, target = offset_target(np.int64(words[q]), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])
+            amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
             cells[((offset >> shift) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
 
 
@@ -263,6 +264,14 @@ def pick_rows(model, synapses, p, block, first, uniform, block_bits, columns, sh
         else:
             n = _pick_delayed(synapses.words64, q0, q1, offset, unit, block_bits, columns, shift, flags, loud, n)
         for m in range(n0, n):
-            loud[1, m] = _amount(model, synapses, p, block, first, uniform, frame, loud[1, m], loud[0, m] >> TARGET_BITS, loud[0, m] & TARGET_MASK)
+            loud[1, m] = amount_of(model, synapses, p, block, first, uniform, frame, loud[1, m], loud[0, m] >> TARGET_BITS, loud[0, m] & TARGET_MASK)
             loud[2, m] = scratch.active_spike[k]
     return n
+
+
+@njit
+def drive_amount(model, drive, e, first, uniform, key):
+    """Return the increment that a Poisson event makes."""
+    target = key & TARGET_MASK
+    weight = drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + target]
+    return increment(frame_of(model, first if uniform else first + target), key >> TARGET_BITS, weight)

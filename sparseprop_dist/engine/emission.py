@@ -23,6 +23,32 @@ def emit(emitted, counters, time, gid, trigger_time, trigger_gid):
     return OK
 
 
+@njit
+def emission_key(flight, train, reference):
+    """Return the place of a spike in the emission order, as a tuple to compare."""
+    s = reference >> 1
+    spikes = train if reference & 1 else flight
+    return spikes.time[s], spikes.trigger_time[s], spikes.trigger_gid[s], spikes.gid[s]
+
+
+@njit
+def precedes(flight, train, x, y):
+    """Does the arrival of reference ``x`` come before that of ``y`` at the same neuron and time? Poisson events first, by input; then spikes in emission order."""
+    if x < 0 or y < 0:
+        return x > y if x < 0 and y < 0 else x < 0
+    key_x, key_y = emission_key(flight, train, x), emission_key(flight, train, y)
+    return key_x < key_y or (key_x == key_y and x < y)
+
+
+@njit
+def fire(emitted, counters, flight, train, time, gid, reference):
+    """Emit a spike of ``gid``; ``reference`` is that of the arrival that made it, negative if it was not a spike. Returns a status."""
+    if reference < 0:
+        return emit(emitted, counters, time, gid, -1, -1)
+    trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
+    return emit(emitted, counters, time, gid, trigger_time, trigger_gid)
+
+
 GAPS = (1750, 701, 301, 132, 57, 23, 10, 4, 1)
 """Ciura's gaps (Proc. FCT 2001): a sort in place, since kernels do not allocate."""
 

@@ -32,8 +32,9 @@ def _emitted(capacity: int) -> Emitted:
     return Emitted(np.zeros(capacity, np.int64), np.zeros(capacity, np.int32), np.zeros(capacity, np.int64), np.zeros(capacity, np.int32))
 
 
-def _scratch(part: Part, capacity: int) -> Scratch:
+def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
     columns = 1 << part.blocks.block_bits
+    n_neurons = int(part.blocks.first[-1])
     entries = int(np.diff(part.drive.entry_ptr).max(initial=0))
     cells, flags = np.zeros((CELLS, 2, columns), np.int64), np.zeros((CELLS + 1, columns), np.uint8)
     return Scratch(
@@ -50,7 +51,8 @@ def _scratch(part: Part, capacity: int) -> Scratch:
         cells_flat=cells.reshape(-1),
         flags=flags,
         flags_flat=flags.reshape(-1),
-        saved=np.zeros((2, columns), np.int64),
+        saved=np.zeros((2, max(columns, n_neurons) if whole else columns), np.int64),
+        heap=np.zeros(2 * n_neurons + capacity if whole else 0, np.int64),
         loud=np.zeros((3, capacity), np.int64),
         sorted=np.zeros((3, capacity), np.int64),
         member=np.zeros((3, columns), np.int64),
@@ -81,7 +83,7 @@ class Session:
         self._reach = [int(synapses.reach[synapses.train == train].max(initial=0)) for train in (0, 1)]
         self.flight = _flight(self._n_cursors[0], 1024)
         self.emitted = _emitted(1024)
-        self.scratch = _scratch(self.part, 4096)
+        self.scratch = _scratch(self.part, 4096, self.schedule.WHOLE)
 
     @property
     def now(self) -> int:
@@ -141,7 +143,7 @@ class Session:
         if status == STATE_OVERFLOW:
             raise SimulationError(self._overflow())
         if status == EVENTS_FULL:
-            self.scratch = _scratch(self.part, 2 * max(needed, self.scratch.active_row.size))
+            self.scratch = _scratch(self.part, 2 * max(needed, self.scratch.active_row.size), self.schedule.WHOLE)
         if status == SPIKES_FULL and needed > self.emitted.time.size:
             self.emitted = Emitted(*(_larger(old, new) for old, new in zip(self.emitted, _emitted(2 * needed), strict=True)))
         if status == SPIKES_FULL and needed > self.flight.time.size:

@@ -17,10 +17,12 @@ from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
 from ..jit import njit
 from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, carry, frame_of, increment, own_event, receive, released, restore, save, sweep
 from ..state import TARGET_BITS, Counter
-from .arrivals import TARGET_MASK, add_keys, add_rows, collect, emission_key, keep_cursors, locate, pick_rows
-from .emission import emit, launch
+from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_rows
+from .emission import fire, launch, precedes
 from .poisson import generate
 
+WHOLE = False
+"""The schedule saves the state of one block at a time."""
 SUM_LIMIT = 2.0**62
 """Bound on the sum of the absolute increments of a block and piece: below it no 64-bit sum can wrap."""
 
@@ -42,13 +44,6 @@ def _draw(drive, block, slab, slab_bits, a, b, counters, scratch):
 
 
 @njit
-def _drive_amount(model, drive, e, first, uniform, key):
-    target = key & TARGET_MASK
-    weight = drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + target]
-    return increment(frame_of(model, first if uniform else first + target), key >> TARGET_BITS, weight)
-
-
-@njit
 def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
     cells = scratch.cells_flat
     e0 = drive.entry_ptr[block]
@@ -60,7 +55,7 @@ def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
         for m in range(keys.size):
             target = keys[m] & TARGET_MASK
             if target < drive.stop[e]:
-                amount = _drive_amount(model, drive, e, first, uniform, keys[m])
+                amount = drive_amount(model, drive, e, first, uniform, keys[m])
                 cells[((keys[m] >> (TARGET_BITS + shift)) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
 
 
@@ -81,18 +76,9 @@ def _pick_drive(model, drive, block, first, uniform, columns, shift, scratch):
             out[n] = key
             n += np.int64(flags[np.uint64((key >> (TARGET_BITS + shift)) * columns + (key & TARGET_MASK))])
         for m in range(n0, n):
-            amounts[m] = _drive_amount(model, drive, e, first, uniform, out[m])
+            amounts[m] = drive_amount(model, drive, e, first, uniform, out[m])
             references[m] = -1 - e
     return n
-
-
-@njit
-def _precedes(flight, train, x, y):
-    """Does the arrival of reference ``x`` come before that of ``y`` at the same neuron and time? Poisson events first, by input; then spikes in emission order."""
-    if x < 0 or y < 0:
-        return x > y if x < 0 and y < 0 else x < 0
-    key_x, key_y = emission_key(flight, train, x), emission_key(flight, train, y)
-    return key_x < key_y or (key_x == key_y and x < y)
 
 
 @njit
@@ -113,19 +99,11 @@ def _sort(scratch, flight, train, n):
         key, amount, reference = keys[m], amounts[m], references[m]
         k = key & TARGET_MASK
         q = end[k]
-        while q > begin[k] and (out_keys[q - 1] > key or (out_keys[q - 1] == key and _precedes(flight, train, reference, out_references[q - 1]))):
+        while q > begin[k] and (out_keys[q - 1] > key or (out_keys[q - 1] == key and precedes(flight, train, reference, out_references[q - 1]))):
             out_keys[q], out_amounts[q], out_references[q] = out_keys[q - 1], out_amounts[q - 1], out_references[q - 1]
             q -= 1
         out_keys[q], out_amounts[q], out_references[q] = key, amount, reference
         end[k] += 1
-
-
-@njit
-def _fire(emitted, counters, flight, train, time, gid, reference):
-    if reference < 0:
-        return emit(emitted, counters, time, gid, -1, -1)
-    trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
-    return emit(emitted, counters, time, gid, trigger_time, trigger_gid)
 
 
 @njit
@@ -150,7 +128,7 @@ def _replay(model, i, k, gid, start, a, b, c, shift, scratch, flight, train, emi
             counters[Counter.CULPRIT] = i
             return STATE_OVERFLOW
         if code == FIRED:
-            status = _fire(emitted, counters, flight, train, start + now, gid, reference)
+            status = fire(emitted, counters, flight, train, start + now, gid, reference)
             if status != OK:
                 return status
         own = own_event(model, i, start, now + 1)

@@ -1,0 +1,89 @@
+"""All arrays of one rank."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..clock import slab_bits
+from ..description import Network
+from ..distributions import Distribution
+from ..inputs import SpikeTrains
+from ..partition import GROUP, Partition
+from ..rules import OneToOne
+from ..state import Blocks, Drive, Synapses
+from .drive import build_drive
+from .neurons import build_neurons
+from .synapses import build_synapses
+
+LEAST_ROW = 8
+"""Blocks are made larger than a group until a row has about this many words in one: visiting a row costs about as much as these."""
+MAX_BLOCK_BITS = 13
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one rank computes with."""
+
+    model: Any  # record of the neurons
+    blocks: Blocks
+    synapses: Synapses
+    drive: Drive
+    slab_bits: int
+    n_synapses: int
+    needs: np.ndarray  # bool (n_neurons,), the neurons whose spikes this rank must know of
+
+
+def lower(network: Network) -> Network:
+    """Return the network in which spike trains that drive neurons directly are populations that project one to one."""
+    if not any(isinstance(driven.kind, SpikeTrains) for driven in network.inputs):
+        return network
+    lowered = Network(network.seed)
+    lowered.populations, lowered.projections = list(network.populations), list(network.projections)
+    lowered.inputs = [driven for driven in network.inputs if not isinstance(driven.kind, SpikeTrains)]
+    for k, driven in enumerate(network.inputs):
+        if isinstance(driven.kind, SpikeTrains):
+            source = lowered.add_population(f"input {k}", network.pool(driven.targets).size, driven.kind)
+            lowered.connect(source, list(driven.targets), OneToOne(), weight=driven.weight, delay=driven.delay)
+    return lowered
+
+
+def smallest_tau(network: Network) -> float:
+    """Return the smallest membrane time constant of a network in ms, the same for all ranks."""
+    least = math.inf
+    for population in network.populations:
+        if not isinstance(population.model, SpikeTrains):
+            tau = population.model.lowered().tau_m
+            least = min(least, tau.lowest if isinstance(tau, Distribution) else float(np.min(tau)))
+    return least
+
+
+def block_bits(network: Network) -> int:
+    """Return log2 of the most neurons in a block, the same for all ranks: those of a group, or more where rows would be short."""
+    bits = GROUP.bit_length() - 1
+    synapses = sum(network.expected_synapses(projection) for projection in network.projections)
+    row = synapses / max(network.n_sources, 1) * GROUP / max(network.n_neurons, 1)
+    while row < LEAST_ROW and bits < MAX_BLOCK_BITS and (1 << bits) < network.n_neurons:
+        row *= 2
+        bits += 1
+    return bits
+
+
+def build(network: Network, partition: Partition, rank: int) -> Part:
+    """Return the arrays of ``rank`` for a network that `lower` returned.
+
+    Raises
+    ------
+    InputError
+        for drawn parameters out of bounds, and weights or potentials too large for the state.
+    """
+    shares = partition.shares(rank)
+    bits = slab_bits(smallest_tau(network)) if network.n_neurons else 0
+    model, blocks = build_neurons(network, shares, bits, block_bits(network))
+    synapses, largest_weight, n_synapses, needs = build_synapses(network, shares, blocks)
+    drive, largest_drive = build_drive(network, shares, blocks, bits)
+    weights = np.maximum(largest_weight, largest_drive)
+    ends = zip(blocks.first[:-1], blocks.first[1:], weights, strict=True)
+    blocks = blocks._replace(increment=np.array([model.largest_increment(start, stop, weight) for start, stop, weight in ends]))
+    return Part(model, blocks, synapses, drive, bits, n_synapses, needs)

@@ -1,0 +1,179 @@
+"""What is kept of a run: its spikes, in the order of the file, and the statistics of its summary.
+
+Owns the way of a spike from a rank to its place in the file. The file is ordered by (time, gid), whatever the ranks and windows were; each chunk of it is written by one rank. In memory are only the spikes of a
+few windows and at most one unfinished chunk over all ranks.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from .clock import TICK, TICK_BITS
+
+STAMP = np.dtype([("whole", np.int64), ("part", np.int64), ("gid", np.int64)])
+"""A spike whose time is ``whole`` ms and ``part`` ticks: without an origin, at full resolution for ever."""
+BINS_PER_CHUNK = 64
+
+
+class Sink(Protocol):
+    """Where spikes go: a file."""
+
+    def write(self, start: int, times: np.ndarray, ids: np.ndarray) -> None:
+        """Store the spikes from number ``start`` on: whole chunks, or the last part of the file."""
+
+    def commit(self, n_spikes: int) -> None:
+        """Make the first ``n_spikes`` spikes visible."""
+
+
+class Memory:
+    """A sink that keeps all spikes in memory, on the rank that writes them."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[int, np.ndarray, np.ndarray]] = []
+
+    def write(self, start: int, times: np.ndarray, ids: np.ndarray) -> None:
+        """Keep the spikes from number ``start`` on."""
+        self.parts.append((start, times, ids))
+
+    def commit(self, n_spikes: int) -> None:
+        """Nothing is hidden in memory."""
+
+
+def stamps(times: np.ndarray, gids: np.ndarray, origin: int) -> np.ndarray:
+    """Return spikes at ticks counted from the absolute tick ``origin`` as STAMP, sorted."""
+    mask = (1 << TICK_BITS) - 1
+    part = (times & mask) + (origin & mask)
+    out = np.empty(len(times), STAMP)
+    out["whole"] = (times >> TICK_BITS) + (origin >> TICK_BITS) + (part >> TICK_BITS)
+    out["part"] = part & mask
+    out["gid"] = gids
+    return in_order(out)
+
+
+def in_order(spikes: np.ndarray) -> np.ndarray:
+    """Return STAMP spikes by (time, gid)."""
+    return spikes[np.lexsort((spikes["gid"], spikes["part"], spikes["whole"]))]
+
+
+def milliseconds(spikes: np.ndarray) -> np.ndarray:
+    """Return the times of STAMP spikes in ms, rounded once."""
+    return spikes["whole"] + spikes["part"] * TICK
+
+
+class SpikeRecord:
+    """Collects the spikes of the ranks and hands them to a sink in order, a chunk at a time."""
+
+    def __init__(self, communicator: Any, sink: Sink, chunk: int) -> None:
+        self.communicator, self.sink, self.chunk = communicator, sink, chunk
+        self.kept: list[np.ndarray] = [np.empty(0, STAMP)]
+        self.n_written = 0
+
+    def add(self, spikes: np.ndarray) -> None:
+        """Keep the spikes of a window (STAMP), all later than those of earlier windows."""
+        self.kept.append(spikes)
+
+    def flush(self, last: bool = False) -> None:
+        """Write all complete chunks, and with ``last`` the incomplete one; collective."""
+        own = in_order(np.concatenate(self.kept))
+        self.kept = [own]
+        total = int(self.communicator.total(np.array([len(own)]))[0])
+        n_chunks = -(-total // self.chunk) if last else total // self.chunk
+        if n_chunks == 0:
+            return
+        edges, before = self._bins(own, n_chunks)
+        end = min(n_chunks * self.chunk, total)
+        received = self.communicator.scatter(self._parts(own, edges, before, n_chunks))
+        self._write(in_order(np.concatenate(received)), before, n_chunks, end)
+        self.kept = [own[self._cut(own, edges, before, end) :]]
+        self.n_written += end
+        self.communicator.barrier()
+        if self.communicator.rank == 0:
+            self.sink.commit(self.n_written)
+        self.communicator.barrier()
+
+    def _bins(self, own: np.ndarray, n_chunks: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where time bins start among the own spikes, and how many spikes of all ranks are in earlier bins; both (bins + 1,)."""
+        low = self.communicator.least(int(own["whole"][0]) if len(own) else 1 << 62)
+        high = -self.communicator.least(-int(own["whole"][-1]) if len(own) else 1 << 62) + 1
+        n_bins = BINS_PER_CHUNK * n_chunks
+        # whole times to bins in integers: times of 2^62 would not fit a product, spans of a flush do
+        scaled = ((own["whole"] - low) * n_bins + (own["part"] * n_bins >> TICK_BITS)) // (high - low)
+        edges = np.searchsorted(scaled, np.arange(n_bins + 1))
+        counts = self.communicator.total(np.diff(edges).astype(np.int64))
+        return edges, np.concatenate([[0], np.cumsum(counts)])
+
+    def _bins_of_chunks(self, before: np.ndarray, n_chunks: int) -> np.ndarray:
+        """Return the first bin and the end of the bins that overlap each chunk, (chunks, 2)."""
+        starts = np.arange(n_chunks) * self.chunk
+        stops = np.minimum(starts + self.chunk, before[-1])
+        return np.stack([np.searchsorted(before, starts, side="right") - 1, np.searchsorted(before, stops, side="left")], axis=1)
+
+    def _owner(self, chunk: int) -> int:
+        return (self.n_written // self.chunk + chunk) % self.communicator.size
+
+    def _parts(self, own: np.ndarray, edges: np.ndarray, before: np.ndarray, n_chunks: int) -> list[np.ndarray]:
+        """The own spikes that each rank needs for its chunks: all bins that overlap them, each bin once."""
+        wanted = np.zeros((self.communicator.size, len(edges) - 1), bool)
+        for chunk, (first, stop) in enumerate(self._bins_of_chunks(before, n_chunks)):
+            wanted[self._owner(chunk), first:stop] = True
+        counts = np.diff(edges)
+        return [own[np.repeat(bins, counts)] for bins in wanted]
+
+    def _write(self, spikes: np.ndarray, before: np.ndarray, n_chunks: int, end: int) -> None:
+        """Write the chunks of this rank out of the sorted bins that it was sent."""
+        position = 0
+        sent_until = 0  # bins that are behind `position` already
+        for chunk, (first, stop) in enumerate(self._bins_of_chunks(before, n_chunks)):
+            if self._owner(chunk) != self.communicator.rank:
+                continue
+            first_new = max(first, sent_until)
+            start_of_first = position - int(before[sent_until] - before[first]) if first < sent_until else position
+            offset = start_of_first + chunk * self.chunk - int(before[first])
+            n = min(self.chunk, end - chunk * self.chunk)
+            part = spikes[offset : offset + n]
+            self.sink.write(self.n_written + chunk * self.chunk, milliseconds(part), part["gid"])
+            position += int(before[stop] - before[first_new])
+            sent_until = stop
+
+    def _cut(self, own: np.ndarray, edges: np.ndarray, before: np.ndarray, end: int) -> int:
+        """Return how many of the own spikes are among the first ``end`` of all ranks; collective."""
+        whole = int(np.searchsorted(before, end, side="right")) - 1  # bins that are written as a whole
+        if before[whole] == end:
+            return int(edges[whole])
+        cut_bin = own[edges[whole] : edges[whole + 1]]
+        everybody = in_order(np.concatenate(self.communicator.scatter([cut_bin] * self.communicator.size)))
+        written = everybody[: end - int(before[whole])]
+        last = written[-1]
+        key = (int(last["whole"]), int(last["part"]), int(last["gid"]))
+        return int(edges[whole]) + sum((int(s["whole"]), int(s["part"]), int(s["gid"])) <= key for s in cut_bin)
+
+
+class Statistics:
+    """Spike counts and intervals of the own neurons, in constant memory."""
+
+    def __init__(self, n_neurons: int) -> None:
+        self.count = np.zeros(n_neurons, np.int64)
+        self.last = np.full(n_neurons, np.nan)
+        self.sum = np.zeros(n_neurons)
+        self.squares = np.zeros(n_neurons)
+
+    def add(self, local: np.ndarray, times: np.ndarray) -> None:
+        """Count spikes of neurons (local indices) at ``times`` (ms), sorted by time."""
+        order = np.argsort(local, kind="stable")
+        local, times = local[order], times[order]
+        first = np.concatenate([[True], local[1:] != local[:-1]]) if len(local) else np.empty(0, bool)
+        previous = np.where(first, self.last[local], np.concatenate([[0.0], times[:-1]]) if len(times) else times)
+        interval = times - previous
+        known = ~np.isnan(interval)
+        np.add.at(self.count, local, 1)
+        np.add.at(self.sum, local[known], interval[known])
+        np.add.at(self.squares, local[known], interval[known] ** 2)
+        self.last[local[np.concatenate([first[1:], [True]])] if len(local) else local] = times[np.concatenate([first[1:], [True]])] if len(local) else times
+
+    def sums(self) -> np.ndarray:
+        """Return float64 (3,): spikes, sum of the CVs of neurons with two intervals or more, number of these."""
+        enough = self.count >= 3
+        n = self.count[enough] - 1
+        mean = self.sum[enough] / n
+        variance = np.maximum(self.squares[enough] / n - mean**2, 0.0)
+        return np.array([self.count.sum(), (np.sqrt(variance) / mean).sum(), enough.sum()])
