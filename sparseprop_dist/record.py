@@ -144,8 +144,17 @@ class SpikeRecord:
         everybody = in_order(np.concatenate(self.communicator.scatter([cut_bin] * self.communicator.size)))
         written = everybody[: end - int(before[whole])]
         last = written[-1]
-        key = (int(last["whole"]), int(last["part"]), int(last["gid"]))
-        return int(edges[whole]) + sum((int(s["whole"]), int(s["part"]), int(s["gid"])) <= key for s in cut_bin)
+        earlier, equal = _compare(cut_bin, last)
+        # spikes that are alike (a neuron that fires twice at a tick) are all of one rank
+        return int(edges[whole]) + earlier + min(equal, _compare(written, last)[1])
+
+
+def _compare(spikes: np.ndarray, key: np.void) -> tuple[int, int]:
+    """Return how many sorted spikes come before ``key``, and how many are equal to it."""
+    same_whole = spikes["whole"] == key["whole"]
+    same_part = same_whole & (spikes["part"] == key["part"])
+    before = (spikes["whole"] < key["whole"]) | (same_whole & (spikes["part"] < key["part"])) | (same_part & (spikes["gid"] < key["gid"]))
+    return int(before.sum()), int((same_part & (spikes["gid"] == key["gid"])).sum())
 
 
 class Statistics:

@@ -34,6 +34,11 @@ class Part:
     n_synapses: int
     needs: np.ndarray  # bool (n_neurons,), the neurons whose spikes this rank must know of
 
+    @property
+    def synapses_bytes(self) -> int:
+        """Memory of the synapses, with all that belongs to them."""
+        return sum(array.nbytes for array in self.synapses)
+
 
 def lower(network: Network) -> Network:
     """Return the network in which spike trains that drive neurons directly are populations that project one to one."""

@@ -1,0 +1,158 @@
+"""What a run would take, before anything is allocated: neurons, synapses, work and memory of each rank, and the lookahead.
+
+Owns the estimate of memory that `--dry-run` prints and `run` refuses by. A function of the description alone, cheap for any size of network.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .build.part import block_bits, lower
+from .build.synapses import WORD_TYPES, delay_format
+from .clock import TICK
+from .description import Network, Projection
+from .distributions import Distribution
+from .errors import InputError
+from .partition import Partition, partition, work
+
+NEURON_BYTES = 150
+"""Record of the model 74, statistics 32, which sources are needed 1 a neuron of the network, transients of the build."""
+PROCESS_BYTES = 350e6
+"""An interpreter with its libraries and the compiled kernels, and buffers."""
+SHOWN = 16
+"""Ranks that are printed one by one, at most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The division of a network over ranks; arrays have one entry a rank."""
+
+    neurons: np.ndarray
+    synapses: np.ndarray
+    events: np.ndarray  # expected arrivals per second of simulated time
+    memory: np.ndarray  # bytes
+    lookahead: float  # ms, smallest delay between neurons; inf without synapses
+
+    def __str__(self) -> str:
+        """A table, and the lookahead."""
+        lines = [f"{'rank':>6} {'neurons':>13} {'synapses':>17} {'events/s':>10} {'memory':>10}"]
+        n = len(self.neurons)
+        shown = range(n) if n <= SHOWN else (*range(3), n - 1)
+        for rank in shown:
+            row = f"{self.neurons[rank]:13,.0f} {self.synapses[rank]:17,.0f} {self.events[rank]:10.3g} {size(self.memory[rank]):>10}"
+            lines += [f"{rank:6} {row}"]
+            lines += ["   ..."] if n > SHOWN and rank == 2 else []
+        lines += [f"{'all':>6} {self.neurons.sum():13,.0f} {self.synapses.sum():17,.0f} {self.events.sum():10.3g} {size(self.memory.sum()):>10}"]
+        unevenness = self.events.max() / max(self.events.mean(), 1e-300)
+        return "\n".join([*lines, f"lookahead {self.lookahead:g} ms, busiest rank {unevenness:.2f} times the mean"])
+
+
+def size(n_bytes: float) -> str:
+    """Return a number of bytes in words: ``12.3 GB``."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.1f} {unit}"
+    return f"{n_bytes / 1e3:.0f} kB"
+
+
+def plan(network: Network, ranks: int) -> Plan:
+    """Return how ``network`` is divided over ``ranks`` ranks, and what each would take.
+
+    Raises
+    ------
+    InputError
+        for a network without neurons, or fewer ranks than 1.
+    """
+    if ranks < 1:
+        raise InputError(f"ranks is {ranks}; give 1 or more")
+    check(network)
+    network = lower(network)
+    division = partition(network, ranks)
+    neurons = np.diff(division.cuts, axis=1)
+    synapses, memory = np.zeros(ranks), PROCESS_BYTES + NEURON_BYTES * neurons.sum(0) + network.n_neurons
+    bits = block_bits(network)
+    for projection in network.projections:
+        own = _own_targets(division, projection)
+        expected = network.expected_synapses(projection) * own / max(own.sum(), 1)
+        synapses += expected
+        memory += expected * _bytes_per_synapse(projection, bits)
+        blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
+        memory += 4 * blocks * network.pools(projection).sources.size
+    return Plan(neurons.sum(0), synapses, _events(network, division), memory, lookahead(network))
+
+
+def check(network: Network) -> None:
+    """Refuse a network that has nothing to simulate."""
+    if network.n_neurons == 0:
+        raise InputError("the network has no neurons; add a population of a neuron model")
+
+
+def _own_targets(division: Partition, projection: Projection) -> np.ndarray:
+    """Return the number of targets of a projection on each rank."""
+    return sum((np.diff(cuts) for name, cuts in zip(division.names, division.cuts, strict=True) if name in projection.targets), np.zeros(division.n_ranks))
+
+
+def _bytes_per_synapse(projection: Projection, bits: int) -> float:
+    weight = projection.weight
+    each = isinstance(weight, Distribution) or (isinstance(weight, np.ndarray) and weight.size > 0 and np.ptp(weight) > 0)
+    return np.dtype(WORD_TYPES[delay_format(projection, bits).kind]).itemsize + (8 if each else 0)
+
+
+def _events(network: Network, division: Partition) -> np.ndarray:
+    events = np.zeros(division.n_ranks)
+    for name, cuts in zip(division.names, division.cuts, strict=True):
+        each = work(network, name)
+        if isinstance(each, float):
+            events += np.diff(cuts) * each
+        else:
+            events += np.diff(np.concatenate([[0.0], np.cumsum(each)])[cuts])
+    return events
+
+
+def lookahead(network: Network) -> float:
+    """Return the smallest delay of any synapse between neurons in ms, inf if there is none."""
+    delays = [
+        projection.delay.lowest if isinstance(projection.delay, Distribution) else float(np.min(projection.delay))
+        for projection in network.projections
+        if not all(network.population(name).is_source for name in projection.sources) and np.size(projection.delay)
+    ]
+    return max(min(delays, default=np.inf), TICK)
+
+
+def available_memory() -> float:
+    """Return the bytes that this machine, or the control group of this process, has left."""
+    free = float("inf")
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable"):
+                free = float(line.split()[1]) * 1024
+    except OSError:
+        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii").strip()
+        free = min(free, float(limit) - float(used)) if limit != "max" else free
+    except (OSError, ValueError):
+        pass  # no control group, or one without a limit
+    return free
+
+
+def check_memory(network: Network, ranks: int, ranks_on_node: int) -> None:
+    """Refuse a network that does not fit, before anything is allocated.
+
+    Raises
+    ------
+    InputError
+        with the memory it would take on each rank, what there is, and the number of ranks that would do.
+    """
+    most = float(plan(network, ranks).memory.max())
+    room = available_memory() / ranks_on_node
+    if most <= room:
+        return
+    enough = ranks
+    while enough < 1 << 24 and float(plan(network, enough).memory.max()) > room:
+        enough *= 2
+    remedy = f"{enough} ranks with as much each would do" if enough < 1 << 24 else "no number of ranks with as much each would do"
+    raise InputError(f"the network needs {size(most)} on each of {ranks} ranks, but there is room for {size(room)}; {remedy} (see --dry-run)")

@@ -1,0 +1,327 @@
+"""A run from description to spikes: the composition of all parts.
+
+The schedule. A run is a sequence of windows [now, until), each at most the smallest delay of any synapse that crosses ranks:
+
+1. *advance*: every rank takes its own neurons through the window. Whatever spikes of other ranks arrive in it were sent in earlier windows.
+2. *exchange*: the spikes of the window go to the ranks that hold targets of them; none of them arrives before the window's end.
+3. *keep*: the spikes are counted and recorded; now and then all ranks write what is complete.
+
+Invariant between windows: all neurons of all ranks stand at the same tick; every spike before it is in flight on the ranks that need it. Ties are decided by ``docs/design/order.md``, never by who came first.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import store
+from .build import Part, build
+from .build.part import lower
+from .clock import TICK, TICK_BITS
+from .description import Network
+from .engine import ordered, slab
+from .engine.session import Session
+from .errors import InputError
+from .exchange import Alone, Routes, world
+from .jit import CACHE
+from .partition import Partition, partition
+from .plan import Plan, check, check_memory, plan
+from .record import Memory, SpikeRecord, Statistics, stamps
+from .warm import warm_up
+
+__all__ = ["Plan", "Result", "plan", "simulate"]
+
+SCHEDULES = {"auto": slab, "slab": slab, "ordered": ordered}
+LONGEST_WINDOW = 1 << (TICK_BITS + 4)
+"""Ticks (16 ms): a window where delays allow a longer one, so that spikes need not be kept for long."""
+REPORTS = 200
+"""Times, about, that progress is reported and spikes are written in a run."""
+MOST_WINDOWS = 64
+"""Windows between two reports, at most: their spikes are in memory."""
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Spikes in memory, by (time, gid)."""
+
+    times: np.ndarray
+    """float64, ms"""
+    ids: np.ndarray
+    """int64, gids"""
+
+    def __len__(self) -> int:
+        """Return the number of spikes."""
+        return len(self.times)
+
+    def to_dask(self) -> tuple[Any, Any]:
+        """Return times and ids as Dask arrays."""
+        import dask.array
+
+        return dask.array.from_array(self.times, chunks=store.CHUNK), dask.array.from_array(self.ids, chunks=store.CHUNK)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run made. On several ranks every rank has the same."""
+
+    spikes: Any
+    """`Spikes`, or those of the run directory (``times``, ``ids``, ``to_dask()``), which are read when asked for."""
+    summary: dict[str, Any]
+    """neurons, synapses, spikes, mean_rate (Hz), cv, events, ns_per_event, wall (s), real_time_factor (wall time / simulated time), bytes_per_synapse, ranks."""
+    rank: int = 0
+    """Rank of this process: print on rank 0 only."""
+
+
+@dataclass
+class _Run:
+    """One run on one rank."""
+
+    communicator: Alone
+    network: Network
+    division: Partition
+    part: Part
+    routes: Routes
+    session: Session
+    window: int  # ticks
+    record: SpikeRecord | None
+    statistics: Statistics
+    progress: Any
+    n_spikes: int = 0
+    gid_to_local: Callable[[np.ndarray], np.ndarray] = field(default=lambda gids: gids)
+
+
+def simulate(
+    network: Network,
+    until: float,
+    *,
+    output: Any = None,
+    window: float | None = None,
+    schedule: str = "auto",
+    progress: Any = None,
+    record: bool = True,
+    comm: Alone | None = None,
+) -> Result:
+    """Simulate ``network`` from 0 to ``until`` ms; under mpiexec or srun all ranks call it, with the same arguments.
+
+    Parameters
+    ----------
+    network : Network
+    until : float
+        ms, exclusive: spikes before it are made.
+    output : path, optional
+        Run directory to write spikes and provenance to; new, or empty. Without it spikes are kept in memory.
+    window : float, optional
+        ms, length of a window, at most the smallest delay between ranks (the default). No spike depends on it.
+    schedule : {"auto", "slab", "ordered"}
+        How work is ordered. No spike depends on it.
+    progress : optional
+        An object with ``update(now_ms, n_spikes)``.
+    record : bool
+        Whether to keep the spikes; statistics are kept anyway.
+
+    Raises
+    ------
+    InputError
+        for bad input, on all ranks; nothing was written.
+    SimulationError
+        if the run cannot go on.
+    """
+    communicator = world() if comm is None else comm
+    _check(until, window, schedule)
+    check(network)
+    node = getattr(communicator, "node", None)
+    _together(communicator, lambda: check_memory(network, communicator.size, node.Get_size() if node else 1))
+    if output is not None:
+        _together(communicator, lambda: store.RunDirectory.check(output) if communicator.rank == 0 else None)
+    communicator.first_on_node(lambda: warm_up(CACHE, _tiny))
+    begun = time.monotonic()
+    run = _prepare(communicator, network, until, window, schedule, progress)
+    built = time.monotonic()
+    if record:
+        sink = _sink(communicator, network, output, until)
+        run.record = SpikeRecord(communicator, sink, store.CHUNK)
+    _loop(run, round(until * 2.0**TICK_BITS))
+    summary = _summary(run, until, time.monotonic() - built, built - begun)
+    if output is not None and communicator.rank == 0:
+        store.RunDirectory.open(output).finish(summary)
+    communicator.barrier()
+    if output is not None:
+        return Result(store.spikes(output) if record else None, summary, communicator.rank)
+    return Result(_gathered(communicator, sink) if record else None, summary, communicator.rank)  # type: ignore[arg-type]
+
+
+def _check(until: float, window: float | None, schedule: str) -> None:
+    for name, value in (("until", until), ("window", window)):
+        if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < 1e12):
+            raise InputError(f"{name} is {value!r}; give a number of ms above 0")
+    if schedule not in SCHEDULES:
+        raise InputError(f'schedule is "{schedule}"; give one of {", ".join(SCHEDULES)}')
+
+
+def _together(communicator: Alone, call: Callable[[], Any]) -> Any:
+    """Call on every rank; if any raises an InputError, all do."""
+    result, error = None, None
+    try:
+        result = call()
+    except InputError as raised:
+        error = raised
+    communicator.agree(error)
+    return result
+
+
+def _prepare(communicator: Alone, network: Network, until: float, window: float | None, schedule: str, progress: Any) -> _Run:
+    lowered = lower(network)
+    division = partition(lowered, communicator.size)
+    part = _together(communicator, lambda: build(lowered, division, communicator.rank))
+    owner = division.owner(np.arange(lowered.n_neurons))
+    needed = [np.flatnonzero(part.needs & (owner == rank)).astype(np.int32) for rank in range(communicator.size)]
+    routes = Routes(communicator, needed)
+    recurrent = part.synapses.train == 0
+    shortest = communicator.least(int(part.synapses.delay[recurrent].min(initial=1 << 61)))
+    crossing = communicator.least(_crossing_delay(part, division, communicator.rank))
+    times, gids = _trains(lowered)
+    session = Session(part, SCHEDULES[schedule], min(part.slab_bits, shortest.bit_length() - 1), times, gids)
+    length = _window(window, crossing, part.slab_bits)
+    run = _Run(communicator, lowered, division, part, routes, session, length, None, Statistics(division.n_owned(communicator.rank)), progress)
+    run.gid_to_local = _local_indices(division, communicator.rank)
+    return run
+
+
+def _crossing_delay(part: Part, division: Partition, rank: int) -> int:
+    """Return the smallest delay of the pathways that bring spikes of other ranks here, in ticks."""
+    synapses = part.synapses
+    remote = np.flatnonzero(part.needs & (division.owner(np.arange(len(part.needs))) != rank))
+    least = 1 << 61
+    for p in np.flatnonzero(synapses.train == 0):
+        for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
+            if np.searchsorted(remote, synapses.range_first[r]) < np.searchsorted(remote, synapses.range_stop[r]):
+                least = min(least, int(synapses.delay[p]))
+    return least
+
+
+def _window(asked: float | None, crossing: int, slab_bits: int) -> int:
+    """Return the length of a window in ticks: whole slabs where there is room for one."""
+    if asked is not None:
+        return max(1, min(round(asked * 2.0**TICK_BITS), crossing))
+    longest = min(crossing, LONGEST_WINDOW)
+    return longest >> slab_bits << slab_bits or 1 << (longest.bit_length() - 1)
+
+
+def _trains(network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times (ms) and gids of all spikes of spike sources, sorted by time."""
+    trains = [(p.model, network.first(p)) for p in network.populations if p.is_source]
+    times = np.concatenate([model.times for model, _ in trains] or [np.empty(0)])  # type: ignore[union-attr]
+    gids = np.concatenate([model.ids + first for model, first in trains] or [np.empty(0)]).astype(np.int32)  # type: ignore[union-attr]
+    order = np.lexsort((gids, times))
+    return times[order], gids[order]
+
+
+def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.ndarray]:
+    shares = [share for share in division.shares(rank) if share.stop > share.start]
+    firsts = np.array([share.first_gid + share.start for share in shares], np.int64)
+    locals_ = np.array([share.local for share in shares], np.int64)
+
+    def local(gids: np.ndarray) -> np.ndarray:
+        place = np.searchsorted(firsts, gids, side="right") - 1
+        return gids - firsts[place] + locals_[place]
+
+    return local
+
+
+def _sink(communicator: Alone, network: Network, output: Any, until: float) -> Any:
+    if output is None:
+        return Memory()
+    hosts = sorted(set(communicator.collect(socket.gethostname())))
+
+    def create() -> None:
+        from .config import dumps
+
+        record = store.provenance(config=dumps(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until)
+        run = store.RunDirectory.create(output, record)
+        populations = [{"name": p.name, "first": network.first(p), "size": p.size} for p in network.populations if not p.is_source]
+        store.SpikeFile.create(run, {"n_neurons": network.n_neurons, "until": until, "populations": populations})
+
+    _together(communicator, lambda: create() if communicator.rank == 0 else None)
+    return store.SpikeFile.open(output)
+
+
+def _loop(run: _Run, end: int) -> None:
+    """The schedule that stands above, window after window, to the absolute tick ``end``."""
+    communicator, session = run.communicator, run.session
+    n_windows = -(-end // run.window)
+    every = min(max(1, n_windows // REPORTS), MOST_WINDOWS)
+    _report(run, 0)
+    for k in range(n_windows):
+        start = session.now
+        spikes = _guarded(run, min((k + 1) * run.window, end))
+        session.receive(run.routes.exchange(spikes), start)
+        run.n_spikes += len(spikes)
+        kept = stamps(spikes["time"], spikes["gid"], session.origin)
+        run.statistics.add(run.gid_to_local(kept["gid"]), kept["whole"] + kept["part"] * TICK)
+        if run.record is not None:
+            run.record.add(kept)
+        session.forget()
+        if (k + 1) % every == 0 or k + 1 == n_windows:
+            if run.record is not None:
+                run.record.flush(last=k + 1 == n_windows)
+            _report(run, session.now)
+
+
+def _guarded(run: _Run, until: int) -> np.ndarray:
+    return run.session.advance(until)
+
+
+def _report(run: _Run, now: int) -> None:
+    total = int(run.communicator.total(np.array([run.n_spikes]))[0])
+    if run.progress is not None:
+        run.progress.update(now * TICK, total)
+
+
+def _summary(run: _Run, until: float, wall: float, build_wall: float) -> dict[str, Any]:
+    from .state import Counter
+
+    counters = run.session.counters
+    own = [run.part.n_synapses, counters[Counter.RECURRENT], counters[Counter.EXTERNAL], run.n_spikes, run.part.synapses_bytes]
+    synapses, recurrent, external, spikes, memory = (int(x) for x in run.communicator.total(np.array(own, np.int64)))
+    sums = np.sum(run.communicator.collect(run.statistics.sums()), axis=0)
+    events = recurrent + external
+    n = run.network.n_neurons
+    return {
+        "neurons": n,
+        "synapses": synapses,
+        "spikes": spikes,
+        "mean_rate": spikes / n / until * 1e3,
+        "cv": float(sums[1] / sums[2]) if sums[2] else None,
+        "events": events,
+        "ns_per_event": wall * 1e9 / events if events else None,
+        "real_time_factor": wall * 1e3 / until,
+        "bytes_per_synapse": memory / synapses if synapses else None,
+        "wall": wall,
+        "build_wall": build_wall,
+        "ranks": run.communicator.size,
+    }
+
+
+def _gathered(communicator: Alone, sink: Memory) -> Spikes:
+    parts = sorted((part for own in communicator.collect(sink.parts) for part in own), key=lambda part: part[0])
+    times = np.concatenate([part[1] for part in parts] or [np.empty(0)])
+    return Spikes(times, np.concatenate([part[2] for part in parts] or [np.empty(0, np.int64)]))
+
+
+def _tiny() -> None:
+    """Compile everything that a run needs, on a network of two neurons and one rank."""
+    from .inputs import Poisson
+    from .models.lif import LIF
+    from .rules import FixedIndegree
+
+    network = Network(seed=1)
+    pair = network.add_population("pair", 2, LIF())
+    network.connect(pair, pair, FixedIndegree(1), weight=1.0, delay=1.0)
+    network.add_input(pair, Poisson(1000.0), weight=1.0)
+    with contextlib.suppress(InputError):
+        run = _prepare(Alone(), network, 1.0, None, "slab", None)
+        run.session.advance(1 << TICK_BITS)
