@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sparseprop_dist.inputs import Poisson, SpikeTrains
     from sparseprop_dist.models.lif import LIF, IntFire1
     from sparseprop_dist.network_file import load
+    from sparseprop_dist.plan import plan
+    from sparseprop_dist.result import Result
     from sparseprop_dist.rules import (
         AllToAll,
         FixedIndegree,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
         Pairs,
         PairwiseBernoulli,
     )
-    from sparseprop_dist.simulate import Result, plan, simulate
+    from sparseprop_dist.simulate import simulate
     from sparseprop_dist.toml_text import dump, dumps
 
 __version__ = "0.1.0"
@@ -82,7 +84,9 @@ _HOME = {
     "inputs": ("Poisson", "SpikeTrains"),
     "models.lif": ("LIF", "IntFire1"),
     "network_file": ("load",),
-    "simulate": ("Result", "plan", "simulate"),
+    "plan": ("plan",),
+    "result": ("Result",),
+    "simulate": ("simulate",),
     "toml_text": ("dump", "dumps"),
 }
 

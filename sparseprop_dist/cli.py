@@ -22,8 +22,6 @@ from sparseprop_dist.errors import InputError, SimulationError
 
 INTERRUPTED = 130
 """What typer returns for KeyboardInterrupt, and shells expect."""
-MEET_SECONDS = 3.0
-"""How long a rank with bad news waits for the others to have the same, before it speaks for itself and ends the job."""
 
 T = TypeVar("T")
 # Bare messages: boxes and colours of several ranks do not survive mpiexec.
@@ -81,9 +79,10 @@ def run(
     communicator = context.obj
     found = _agreed(communicator, load, config)
     if dry_run:
-        from sparseprop_dist.simulate import plan
+        from sparseprop_dist.plan import plan, shortage
 
         print(plan(found.network, communicator.size))
+        print(shortage(found.network, communicator.size, communicator.ranks_on_node) or "it fits into the memory of this machine")
         return
     until = found.until if until is None else until
     if until is None:
@@ -158,6 +157,8 @@ def _run_command(communicator: Any, arguments: list[str]) -> int:
         return _end_together(communicator, 2, str(error))
     except SimulationError as error:
         return _end_together(communicator, 1, str(error))
+    except MemoryError:
+        return _end_together(communicator, 1, "there is not enough memory; --dry-run prints what the network needs on each rank")
     except Exception:
         place = f" on rank {communicator.rank} of {communicator.size}" if communicator.size > 1 else ""
         sys.stderr.write(
@@ -176,7 +177,7 @@ def _tell(text: str) -> None:
 
 def _end_together(communicator: Any, status: int, sentence: str) -> int:
     """Print the sentence once if all ranks come here; a rank that comes alone prints it for itself and ends the job."""
-    together = communicator.size == 1 or communicator.meet(MEET_SECONDS)
+    together = communicator.meet()
     if communicator.rank == 0 or not together:
         place = "" if together else f"rank {communicator.rank}: "
         _tell(f"sparseprop: error: {place}{sentence}")
@@ -190,7 +191,7 @@ def _end_interrupted(communicator: Any) -> int:
     if communicator.rank == 0:  # before the others, whose abort would silence it, know that it came
         _tell("sparseprop: interrupted")
     if communicator.size > 1:
-        if not communicator.meet(MEET_SECONDS) and communicator.rank:
+        if not communicator.meet() and communicator.rank:
             _tell("sparseprop: interrupted")
         communicator.abort(INTERRUPTED)
     return INTERRUPTED

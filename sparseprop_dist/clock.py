@@ -17,6 +17,7 @@ ORIGIN_SPAN = 1 << 60
 """The origin moves when the time since it reaches this many ticks (17 minutes of simulated time)."""
 
 MAX_SLAB_BITS = 40
+MIN_DELAY_BITS = 34
 FRAME_REACH = 1.0 / 32.0
 """A slab is at most this part of the smallest time constant: `elementary.exp_small` reaches half of it to either side of the middle."""
 
@@ -31,9 +32,12 @@ def milliseconds(tick, origin: int = 0):
     return origin * TICK + np.multiply(tick, TICK)
 
 
-def slab_bits(tau_min: float) -> int:
-    """Return log2 of the slab's length in ticks, for the smallest time constant of a network in ms.
+def slab_bits(tau_min: float, delay_min: float = math.inf) -> int:
+    """Return log2 of the slab's length in ticks, for the smallest time constant and the smallest delay of a network in ms.
 
-    At most 1 ms, so that input that comes in bulk (a Poisson group in a slab) stays in the cache.
+    At most 1 ms, so that input that comes in bulk (a Poisson group in a slab) stays in the cache. At most the smallest delay, so that a slab need not
+    be done in pieces, each of which makes the bulk anew; but for that alone not below 1/64 ms.
     """
-    return min(MAX_SLAB_BITS, math.floor(math.log2(tau_min * FRAME_REACH)) + TICK_BITS)
+    bits = math.floor(math.log2(tau_min * FRAME_REACH)) + TICK_BITS
+    by_delay = math.floor(math.log2(delay_min)) + TICK_BITS if delay_min < math.inf else MAX_SLAB_BITS
+    return min(MAX_SLAB_BITS, bits, max(by_delay, MIN_DELAY_BITS))

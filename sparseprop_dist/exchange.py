@@ -17,6 +17,8 @@ import numpy as np
 from .errors import InputError, SimulationError
 
 T = TypeVar("T")
+MEET_SECONDS = 3.0
+"""How long a rank with bad news waits for the others to have the same, before it speaks for itself and ends the job."""
 FIRST_NAP, LONGEST_NAP = 2e-6, 2e-4
 """s: how long a rank that shares its core sleeps between two looks at what it waits for: first, and at most."""
 
@@ -24,14 +26,14 @@ FIRST_NAP, LONGEST_NAP = 2e-6, 2e-4
 class Alone:
     """The communicator of one rank."""
 
-    rank, size, library = 0, 1, ""
+    rank, size, ranks_on_node, library = 0, 1, 1, ""
 
     def agree(self, error: Exception | None) -> None:
         """Raise ``error`` on all ranks if any rank has one."""
         if error is not None:
             raise error
 
-    def meet(self, seconds: float) -> bool:
+    def meet(self, seconds: float = MEET_SECONDS) -> bool:
         """Return whether all ranks come here within ``seconds``."""
         return True
 
@@ -78,8 +80,9 @@ class Ranks(Alone):
         self.library = mpi.Get_library_version().strip("\x00").splitlines()[0]
         self._meeting = comm.Dup()
         self.node = comm.Split_type(mpi.COMM_TYPE_SHARED)
+        self.ranks_on_node = self.node.Get_size()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.crowded = self.node.Get_size() > cores
+        self.crowded = self.ranks_on_node > cores
         """More ranks than cores: waiting ranks must sleep, since one that spins holds up the one it waits for."""
 
     def wait(self, request: Any) -> None:
@@ -100,7 +103,7 @@ class Ranks(Alone):
             if theirs is not None:
                 raise (SimulationError if theirs[0] else InputError)(theirs[1])
 
-    def meet(self, seconds: float) -> bool:
+    def meet(self, seconds: float = MEET_SECONDS) -> bool:
         request, end = self._meeting.Ibarrier(), time.monotonic() + seconds
         while not request.Test():
             if time.monotonic() > end:
@@ -154,7 +157,7 @@ class Ranks(Alone):
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(counts)[:-1]])
+    return np.cumsum(counts) - counts
 
 
 @functools.cache
@@ -164,11 +167,25 @@ def world() -> Alone:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.Get_size() > 1:
-            return Ranks(MPI, MPI.COMM_WORLD)
+            ranks = Ranks(MPI, MPI.COMM_WORLD)
+            sys.excepthook = functools.partial(_end_job, ranks, sys.excepthook)
+            return ranks
         alone = Alone()
         alone.library = MPI.Get_library_version().strip("\x00").splitlines()[0]
         return alone
     return Alone()
+
+
+def _end_job(ranks: Ranks, usual: Callable[..., Any], kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """End a script in which nothing has caught an exception: the other ranks would wait for this one for ever.
+
+    Bad input comes to all ranks alike: then rank 0 alone tells it, and all end by themselves.
+    """
+    together = issubclass(kind, InputError | SimulationError) and ranks.meet()
+    if ranks.rank == 0 or not together:
+        usual(kind, error, trace)
+    if not together:
+        ranks.abort(1)
 
 
 class Routes:

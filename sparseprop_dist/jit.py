@@ -101,6 +101,61 @@ def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     return types.void(array, types.int64), emit
 
 
+STRIDE = 16
+"""Words that the vector instructions below take at a time. LLVM does not find them by itself: it unrolls loops of a known short length before it vectorises."""
+
+
+def _vector_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    from llvmlite import ir
+
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), STRIDE)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    from llvmlite import ir
+
+    vector = builder.insert_element(ir.VectorType(value.type, STRIDE)(ir.Undefined), value, ir.IntType(32)(0))
+    return builder.shuffle_vector(vector, vector, ir.VectorType(ir.IntType(32), STRIDE)([0] * STRIDE))
+
+
+def _count_below(typingctx: Any, words: Any, first: Any, limit: Any, room: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        array, first, limit, room = args
+        element = ir.IntType(signature.args[0].dtype.bitwidth)
+        loaded = builder.load(_vector_at(context, builder, signature.args[0], array, first), align=element.width // 8)
+        limit = builder.trunc(limit, element) if element.width < 64 else limit
+        below = builder.icmp_unsigned("<", loaded, _splat(builder, limit))
+        i64 = ir.IntType(64)
+        numbers = ir.VectorType(i64, STRIDE)(list(range(STRIDE)))
+        inside = builder.icmp_signed("<", numbers, _splat(builder, room))
+        mask = builder.bitcast(builder.and_(below, inside), ir.IntType(STRIDE))
+        return builder.zext(builder.ctpop(mask), i64)
+
+    return types.int64(words, types.int64, types.uint64, types.int64), emit
+
+
+def _spread(typingctx: Any, words: Any, first: Any, out: Any, start: Any, field: Any, up: Any, add: Any, place: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        array, first, out, start, field, up, add, place = args
+        loaded = builder.load(_vector_at(context, builder, signature.args[0], array, first), align=signature.args[0].dtype.bitwidth // 8)
+        wide = ir.VectorType(ir.IntType(64), STRIDE)
+        word = builder.zext(loaded, wide) if loaded.type != wide else loaded
+        high = builder.shl(builder.lshr(word, _splat(builder, field)), _splat(builder, up))
+        high = builder.shl(builder.add(high, _splat(builder, add)), _splat(builder, place))
+        one = ir.IntType(64)(1)
+        mask = _splat(builder, builder.sub(builder.shl(one, field), one))
+        builder.store(builder.or_(high, builder.and_(word, mask)), _vector_at(context, builder, signature.args[2], out, start), align=8)
+        return context.get_dummy_value()
+
+    return types.void(words, types.int64, out, *[types.int64] * 5), emit
+
+
 def _float_bits(typingctx: Any, x: Any) -> Any:
     from llvmlite import ir
 
@@ -115,6 +170,7 @@ def _bits_float(typingctx: Any, x: Any) -> Any:
 
 if ENABLED:
     prefetch, float_bits, bits_float = intrinsic(_prefetch), intrinsic(_float_bits), intrinsic(_bits_float)
+    count_below, spread = intrinsic(_count_below), intrinsic(_spread)
 else:
 
     def prefetch(array: Any, index: Any) -> None:
@@ -127,3 +183,12 @@ else:
     def bits_float(x: Any) -> Any:
         """Return the float64 that has these 64 bits."""
         return np.int64(x).view(np.float64)
+
+    def count_below(words: Any, first: Any, limit: Any, room: Any) -> Any:
+        """Return how many of the STRIDE words from ``first`` on, but at most of the first ``room``, are below ``limit`` (uint64)."""
+        return np.int64((words[first : first + min(STRIDE, room)] < limit).sum())
+
+    def spread(words: Any, first: Any, out: Any, start: Any, field: Any, up: Any, add: Any, place: Any) -> None:
+        """Write STRIDE words ``high << field | low`` as int64 ``((high << up) + add) << place | low``."""
+        word = words[first : first + STRIDE].astype(np.int64)
+        out[start : start + STRIDE] = (((word >> field) << up) + add) << place | (word & ((1 << field) - 1))

@@ -24,10 +24,13 @@ def load(path: str | os.PathLike[str]) -> Configuration:
         If there is no such file or something in it is wrong.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f'"{path}" is a directory; give the configuration file in it, .toml or (SONATA) .json')
-    if not path.is_file():
-        raise InputError(f'there is no configuration file "{path}"')
+    try:
+        if path.is_dir():
+            raise InputError(f'"{path}" is a directory; give the configuration file in it, .toml or (SONATA) .json')
+        if not path.is_file():
+            raise InputError(f'there is no configuration file "{path}"')
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise InputError(f'the configuration file "{path}" cannot be read ({error.strerror})') from None
     # The import of a reader waits until it is needed: HDF5 alone takes a tenth of a second.
     if path.suffix == ".toml":
         from sparseprop_dist import config

@@ -9,18 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from .build.part import block_bits, lower
+from .build.part import block_bits, lower, shortest_delay, smallest_tau
 from .build.synapses import WORD_TYPES, delay_format
-from .clock import TICK
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
 from .partition import Partition, partition, work
 
 NEURON_BYTES = 150
-"""Record of the model 74, statistics 32, which sources are needed 1 a neuron of the network, transients of the build."""
+"""Record of the model 74, statistics 32, transients of the build."""
+NETWORK_BYTES = 13
+"""A neuron of the whole network, on every rank: whether it is needed 1, and 12 while ranks tell each other which."""
 PROCESS_BYTES = 350e6
 """An interpreter with its libraries and the compiled kernels, and buffers."""
+LEAST_TAU = 1e-6
+"""ms: below this, a slab would be so short that a second of simulated time takes days."""
+MOST_RANKS = 1 << 20
+"""A remedy of more ranks than this is none."""
 SHOWN = 16
 """Ranks that are printed one by one, at most."""
 
@@ -71,7 +76,7 @@ def plan(network: Network, ranks: int) -> Plan:
     network = lower(network)
     division = partition(network, ranks)
     neurons = np.diff(division.cuts, axis=1)
-    synapses, memory = np.zeros(ranks), PROCESS_BYTES + NEURON_BYTES * neurons.sum(0) + network.n_neurons
+    synapses, memory = np.zeros(ranks), PROCESS_BYTES + NEURON_BYTES * neurons.sum(0) + NETWORK_BYTES * network.n_neurons
     bits = block_bits(network)
     for projection in network.projections:
         own = _own_targets(division, projection)
@@ -80,13 +85,19 @@ def plan(network: Network, ranks: int) -> Plan:
         memory += expected * _bytes_per_synapse(projection, bits)
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
-    return Plan(neurons.sum(0), synapses, _events(network, division), memory, lookahead(network))
+    return Plan(neurons.sum(0), synapses, _events(network, division), memory, shortest_delay(network))
 
 
 def check(network: Network) -> None:
-    """Refuse a network that has nothing to simulate."""
+    """Refuse a network that has nothing to simulate, or that no slab of time fits."""
     if network.n_neurons == 0:
         raise InputError("the network has no neurons; add a population of a neuron model")
+    for population in network.populations:
+        alone = Network()
+        alone.populations = [population]
+        if (tau := smallest_tau(alone)) < LEAST_TAU:
+            given = f'the membrane time constant of population "{population.name}" can be as small as {tau:.3g} ms'
+            raise InputError(f"{given}; at least {LEAST_TAU:g} ms are allowed: give the distribution a low, or a larger value")
 
 
 def _own_targets(division: Partition, projection: Projection) -> np.ndarray:
@@ -109,16 +120,6 @@ def _events(network: Network, division: Partition) -> np.ndarray:
         else:
             events += np.diff(np.concatenate([[0.0], np.cumsum(each)])[cuts])
     return events
-
-
-def lookahead(network: Network) -> float:
-    """Return the smallest delay of any synapse between neurons in ms, inf if there is none."""
-    delays = [
-        projection.delay.lowest if isinstance(projection.delay, Distribution) else float(np.min(projection.delay))
-        for projection in network.projections
-        if not all(network.population(name).is_source for name in projection.sources) and np.size(projection.delay)
-    ]
-    return max(min(delays, default=np.inf), TICK)
 
 
 def available_memory() -> float:
@@ -147,12 +148,35 @@ def check_memory(network: Network, ranks: int, ranks_on_node: int) -> None:
     InputError
         with the memory it would take on each rank, what there is, and the number of ranks that would do.
     """
-    most = float(plan(network, ranks).memory.max())
+    if short := shortage(network, ranks, ranks_on_node):
+        raise InputError(f"{short} (see --dry-run)")
+
+
+def shortage(network: Network, ranks: int, ranks_on_node: int) -> str:
+    """Return why ``network`` does not fit into the memory that each of the ranks on this node has, and how many ranks would do; "" if it does."""
     room = available_memory() / ranks_on_node
+    most = float(plan(network, ranks).memory.max())
     if most <= room:
-        return
-    enough = ranks
-    while enough < 1 << 24 and float(plan(network, enough).memory.max()) > room:
-        enough *= 2
-    remedy = f"{enough} ranks with as much each would do" if enough < 1 << 24 else "no number of ranks with as much each would do"
-    raise InputError(f"the network needs {size(most)} on each of {ranks} ranks, but there is room for {size(room)}; {remedy} (see --dry-run)")
+        return ""
+    enough = _enough(network, ranks, room)
+    remedy = f"{enough} ranks with as much each would do" if enough else "no number of ranks with as much each would do"
+    where = "on one rank" if ranks == 1 else f"on each of {ranks} ranks"
+    return f"the network needs {size(most)} {where}, but there is room for {size(room)}; {remedy}"
+
+
+def _enough(network: Network, too_few: int, room: float) -> int:
+    """Return the number of ranks that need at most ``room`` bytes each, to a percent; 0 if there is none."""
+
+    def fits(ranks: int) -> bool:
+        return bool(plan(network, ranks).memory.max() <= room)
+
+    most = min(network.n_neurons, MOST_RANKS)
+    enough = 2 * too_few
+    while not fits(enough):
+        too_few, enough = enough, 2 * enough
+        if enough > most:
+            return 0
+    while enough - too_few > max(1, enough // 100):
+        middle = (too_few + enough) // 2
+        too_few, enough = (too_few, middle) if fits(middle) else (middle, enough)
+    return enough

@@ -12,6 +12,7 @@ Invariant between windows: all neurons of all ranks stand at the same tick; ever
 import contextlib
 import socket
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,51 +30,21 @@ from .errors import InputError
 from .exchange import Alone, Routes, world
 from .jit import CACHE
 from .partition import Partition, partition
-from .plan import Plan, check, check_memory, plan
+from .plan import check, check_memory
 from .record import Memory, SpikeRecord, Statistics, stamps
+from .result import Result, Spikes
+from .run_directory import RunDirectory, provenance
 from .warm import warm_up
 
-__all__ = ["Plan", "Result", "plan", "simulate"]
-
 SCHEDULES = {"auto": slab, "slab": slab, "ordered": ordered}
+LONGEST = 1e12
+"""ms: runs are shorter. 30 years, beyond which nothing is tested."""
 LONGEST_WINDOW = 1 << (TICK_BITS + 4)
 """Ticks (16 ms): a window where delays allow a longer one, so that spikes need not be kept for long."""
 REPORTS = 200
 """Times, about, that progress is reported and spikes are written in a run."""
 MOST_WINDOWS = 64
 """Windows between two reports, at most: their spikes are in memory."""
-
-
-@dataclass(frozen=True)
-class Spikes:
-    """Spikes in memory, by (time, gid)."""
-
-    times: np.ndarray
-    """float64, ms"""
-    ids: np.ndarray
-    """int64, gids"""
-
-    def __len__(self) -> int:
-        """Return the number of spikes."""
-        return len(self.times)
-
-    def to_dask(self) -> tuple[Any, Any]:
-        """Return times and ids as Dask arrays."""
-        import dask.array
-
-        return dask.array.from_array(self.times, chunks=store.CHUNK), dask.array.from_array(self.ids, chunks=store.CHUNK)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run made. On several ranks every rank has the same."""
-
-    spikes: Any
-    """`Spikes`, or those of the run directory (``times``, ``ids``, ``to_dask()``), which are read when asked for."""
-    summary: dict[str, Any]
-    """neurons, synapses, spikes, mean_rate (Hz), cv, events, ns_per_event, wall (s), real_time_factor (wall time / simulated time), bytes_per_synapse, ranks."""
-    rank: int = 0
-    """Rank of this process: print on rank 0 only."""
 
 
 @dataclass
@@ -132,11 +103,15 @@ def simulate(
     """
     communicator = world() if comm is None else comm
     _check(until, window, schedule)
+    if output is not None and not record:
+        raise InputError("output is given although record is false; leave output out, or record the spikes")
     check(network)
-    node = getattr(communicator, "node", None)
-    _together(communicator, lambda: check_memory(network, communicator.size, node.Get_size() if node else 1))
+    _together(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
     if output is not None:
-        _together(communicator, lambda: store.RunDirectory.check(output) if communicator.rank == 0 else None)
+        _together(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
+    if communicator.size > network.n_neurons and communicator.rank == 0:
+        idle = communicator.size - network.n_neurons
+        warnings.warn(f"{communicator.size} ranks share {network.n_neurons} neurons, so that {idle} have nothing to do; start fewer", stacklevel=2)
     communicator.first_on_node(lambda: warm_up(CACHE, _tiny))
     begun = time.monotonic()
     run = _prepare(communicator, network, until, window, schedule, progress)
@@ -147,7 +122,7 @@ def simulate(
     _loop(run, round(until * 2.0**TICK_BITS))
     summary = _summary(run, until, time.monotonic() - built, built - begun)
     if output is not None and communicator.rank == 0:
-        store.RunDirectory.open(output).finish(summary)
+        RunDirectory.open(output).finish(summary)
     communicator.barrier()
     if output is not None:
         return Result(store.spikes(output) if record else None, summary, communicator.rank)
@@ -156,8 +131,8 @@ def simulate(
 
 def _check(until: float, window: float | None, schedule: str) -> None:
     for name, value in (("until", until), ("window", window)):
-        if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < 1e12):
-            raise InputError(f"{name} is {value!r}; give a number of ms above 0")
+        if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < LONGEST):
+            raise InputError(f"{name} is {value!r}; give a number of ms above 0 and below {LONGEST:g}")
     if schedule not in SCHEDULES:
         raise InputError(f'schedule is "{schedule}"; give one of {", ".join(SCHEDULES)}')
 
@@ -177,12 +152,12 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
     lowered = lower(network)
     division = partition(lowered, communicator.size)
     part = _together(communicator, lambda: build(lowered, division, communicator.rank))
-    owner = division.owner(np.arange(lowered.n_neurons))
-    needed = [np.flatnonzero(part.needs & (owner == rank)).astype(np.int32) for rank in range(communicator.size)]
+    needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)
     recurrent = part.synapses.train == 0
     shortest = communicator.least(int(part.synapses.delay[recurrent].min(initial=1 << 61)))
-    crossing = communicator.least(_crossing_delay(part, division, communicator.rank))
+    remote = np.sort(np.concatenate([gids[:0] if rank == communicator.rank else gids for rank, gids in enumerate(needed)]))
+    crossing = communicator.least(_crossing_delay(part, remote))
     times, gids = _trains(lowered)
     session = Session(part, SCHEDULES[schedule], min(part.slab_bits, shortest.bit_length() - 1), times, gids)
     length = _window(window, crossing, part.slab_bits)
@@ -191,10 +166,15 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
     return run
 
 
-def _crossing_delay(part: Part, division: Partition, rank: int) -> int:
-    """Return the smallest delay of the pathways that bring spikes of other ranks here, in ticks."""
+def _needed(part: Part, division: Partition, rank: int) -> np.ndarray:
+    """Return the neurons of ``rank`` that have synapses onto this one: gids, sorted int32. Never as many numbers as the network has neurons."""
+    firsts = [(share.first_gid + share.start, share.first_gid + share.stop) for share in division.shares(rank)]
+    return np.concatenate([(np.flatnonzero(part.needs[first:stop]) + first).astype(np.int32) for first, stop in firsts])
+
+
+def _crossing_delay(part: Part, remote: np.ndarray) -> int:
+    """Return the smallest delay of the pathways that bring spikes of ``remote`` neurons (sorted gids) here, in ticks."""
     synapses = part.synapses
-    remote = np.flatnonzero(part.needs & (division.owner(np.arange(len(part.needs))) != rank))
     least = 1 << 61
     for p in np.flatnonzero(synapses.train == 0):
         for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
@@ -238,26 +218,39 @@ def _sink(communicator: Alone, network: Network, output: Any, until: float) -> A
     hosts = sorted(set(communicator.collect(socket.gethostname())))
 
     def create() -> None:
-        from .config import dumps
-
-        record = store.provenance(config=dumps(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until)
-        run = store.RunDirectory.create(output, record)
+        record = provenance(
+            config=_text(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until
+        )
         populations = [{"name": p.name, "first": network.first(p), "size": p.size} for p in network.populations if not p.is_source]
-        store.SpikeFile.create(run, {"n_neurons": network.n_neurons, "until": until, "populations": populations})
+        stack.callback(RunDirectory.create(output, record).discard)
+        store.SpikeFile.create(output, {"n_neurons": network.n_neurons, "until": until, "populations": populations})
 
-    _together(communicator, lambda: create() if communicator.rank == 0 else None)
-    return store.SpikeFile.open(output)
+    with contextlib.ExitStack() as stack:  # a run that cannot begin, because one rank does not see the file, leaves nothing
+        _together(communicator, lambda: create() if communicator.rank == 0 else None)
+        sink = _together(communicator, lambda: store.SpikeFile.open(output))
+        stack.pop_all()
+    return sink
+
+
+def _text(network: Network) -> str:
+    """Return the description as TOML for the record of the run; where its arrays are too long for that, a comment that says so."""
+    from .toml_text import dumps
+
+    try:
+        return dumps(network)
+    except InputError as error:
+        return f"# {error}\n"
 
 
 def _loop(run: _Run, end: int) -> None:
     """The schedule that stands above, window after window, to the absolute tick ``end``."""
-    communicator, session = run.communicator, run.session
+    session = run.session
     n_windows = -(-end // run.window)
     every = min(max(1, n_windows // REPORTS), MOST_WINDOWS)
     _report(run, 0)
     for k in range(n_windows):
         start = session.now
-        spikes = _guarded(run, min((k + 1) * run.window, end))
+        spikes = session.advance(min((k + 1) * run.window, end))
         session.receive(run.routes.exchange(spikes), start)
         run.n_spikes += len(spikes)
         kept = stamps(spikes["time"], spikes["gid"], session.origin)
@@ -269,10 +262,6 @@ def _loop(run: _Run, end: int) -> None:
             if run.record is not None:
                 run.record.flush(last=k + 1 == n_windows)
             _report(run, session.now)
-
-
-def _guarded(run: _Run, until: int) -> np.ndarray:
-    return run.session.advance(until)
 
 
 def _report(run: _Run, now: int) -> None:

@@ -110,9 +110,11 @@ class Scratch(NamedTuple):
     active_spike: np.ndarray  # int64 (A,), reference to the spike: index << 1 | is it of a train
     slice_first: np.ndarray  # int64 (A,), words of the block at hand that arrive in the piece
     slice_stop: np.ndarray  # int64 (A,)
-    keys: np.ndarray  # int64, arrivals of Poisson inputs
+    slice_key: np.ndarray  # int64 (A,), where the keys of those words start
+    keys: np.ndarray  # int64, arrivals of Poisson inputs, then of pathways with delays
+    key_ptr: np.ndarray  # int64 (P, 2), where the keys of each pathway start and end
     batch: np.ndarray  # int64 (entries of a block + 1,), where the keys of each entry start
-    chunk: np.ndarray  # int64 (3, CHUNK): keys, increments, places
+    chunk: np.ndarray  # int64 (2, CHUNK): increments and places
     cells: np.ndarray  # int64 (CELLS, 2, columns), sums of excitation and inhibition
     cells_flat: np.ndarray  # int64, the same memory
     flags: np.ndarray  # uint8 (CELLS + 1, columns), the last row stays zero

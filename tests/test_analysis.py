@@ -8,6 +8,7 @@ import pytest
 from sparseprop_dist import analysis, store
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.export import to_sonata
+from sparseprop_dist.run_directory import RunDirectory, provenance
 from sparseprop_dist.sonata import read_spikes
 
 N_NEURONS, UNTIL = 250, 1500.0
@@ -22,7 +23,7 @@ def run(tmp_path, monkeypatch):
     generator = np.random.default_rng(3)
     times = np.sort(np.concatenate((generator.uniform(0.0, UNTIL, 5000), [500.0, np.nextafter(UNTIL, 0.0)])))
     ids = generator.integers(0, N_NEURONS, len(times))
-    directory = store.RunDirectory.create(tmp_path / "run", store.provenance(config="", seed=0, ranks=1))
+    directory = RunDirectory.create(tmp_path / "run", provenance(config="", seed=0, ranks=1))
     file = store.SpikeFile.create(directory, {"n_neurons": N_NEURONS, "until": UNTIL, "populations": POPULATIONS})
     file.write(0, times, ids)
     file.commit(len(times))
@@ -55,7 +56,7 @@ def test_part_that_is_empty_is_refused(run):
 
 
 def test_network_smaller_than_what_is_shown_and_no_spikes(tmp_path):
-    directory = store.RunDirectory.create(tmp_path / "run", store.provenance(config="", seed=0, ranks=1))
+    directory = RunDirectory.create(tmp_path / "run", provenance(config="", seed=0, ranks=1))
     store.SpikeFile.create(directory, {"n_neurons": 3, "until": 10.0, "populations": [{"name": "all", "first": 0, "size": 3}]}).commit(0)
     data = analysis.raster(directory)
     assert (data.shown.tolist(), len(data.times), data.rates.max()) == ([0, 1, 2], 0, 0.0)

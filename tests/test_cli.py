@@ -24,6 +24,7 @@ class Communicator:
     """One rank of a job that exists only as far as the command line sees it."""
 
     library = "a library"
+    ranks_on_node = 1
 
     def __init__(self, rank: int = 0, size: int = 1, others_come: bool = True) -> None:
         self.rank, self.size, self.others_come = rank, size, others_come
@@ -33,7 +34,7 @@ class Communicator:
         if error is not None:
             raise error
 
-    def meet(self, seconds):
+    def meet(self):
         return self.others_come
 
     def abort(self, status):
@@ -69,9 +70,14 @@ def engine(monkeypatch):
             raise state.error
         return SimpleNamespace(summary={"neurons": 10_000, "spikes": 1234567, "mean_rate": 3.14159, "cv": None, "ranks": 1})
 
-    stub = ModuleType("sparseprop_dist.simulate")
-    vars(stub).update(simulate=simulate, plan=lambda network, ranks: f"a table for {ranks} ranks")
-    monkeypatch.setitem(sys.modules, "sparseprop_dist.simulate", stub)
+    stand_ins = {
+        "simulate": {"simulate": simulate},
+        "plan": {"plan": lambda network, ranks: f"a table for {ranks} ranks", "shortage": lambda network, ranks, on_node: ""},
+    }
+    for name, contents in stand_ins.items():
+        stub = ModuleType(f"sparseprop_dist.{name}")
+        vars(stub).update(contents)
+        monkeypatch.setitem(sys.modules, stub.__name__, stub)
     monkeypatch.setattr("sparseprop_dist.network_file.load", load)
     return state
 
@@ -108,13 +114,20 @@ def test_help_comes_from_rank_0_only(command):
     assert command("run", "--help", communicator=Communicator(1, 2)) == (0, "", "")
 
 
-@pytest.mark.parametrize(("error", "status"), [(InputError("tau_m is -1"), 2), (SimulationError("neuron 3 overflows"), 1)])
-def test_error_of_all_ranks_is_told_once(command, engine, error, status):
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (InputError("tau_m is -1"), 2, "tau_m is -1"),
+        (SimulationError("neuron 3 overflows"), 1, "neuron 3 overflows"),
+        (MemoryError(), 1, "there is not enough memory; --dry-run prints what the network needs on each rank"),
+    ],
+)
+def test_error_of_all_ranks_is_told_once(command, engine, error, status, told):
     engine.error = error
     for rank in (0, 1):
         communicator = Communicator(rank, 2)
-        told = f"sparseprop: error: {error}\n" if rank == 0 else ""
-        assert command("run", "a.toml", communicator=communicator) == (status, "", told)
+        sentence = f"sparseprop: error: {told}\n" if rank == 0 else ""
+        assert command("run", "a.toml", communicator=communicator) == (status, "", sentence)
         assert communicator.aborted is None
 
 
@@ -183,7 +196,9 @@ def test_run_needs_an_end(command, engine):
 
 
 def test_dry_run_prints_the_plan_and_simulates_nothing(command, engine):
-    assert command("run", "net.toml", "--dry-run", communicator=Communicator(0, 3)) == (0, "a table for 3 ranks\n", "")
+    status, out, err = command("run", "net.toml", "--dry-run", communicator=Communicator(0, 3))
+    assert (status, err) == (0, "")
+    assert out == "a table for 3 ranks\nit fits into the memory of this machine\n"
     assert not engine.calls
 
 

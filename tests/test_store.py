@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparseprop_dist import store
+from sparseprop_dist import run_directory, store
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.store import CHUNK, RunDirectory, SpikeFile
+from sparseprop_dist.run_directory import RunDirectory
+from sparseprop_dist.store import CHUNK, SpikeFile
 
 ATTRIBUTES = {
     "n_neurons": np.int64(300),
     "until": 1000.0,
     "populations": [{"name": "exc", "first": 0, "size": 200}, {"name": "inh", "first": 200, "size": 100}],
 }
-RECORD = store.provenance(config="[network]\nseed = 1\n", seed=1, ranks=2, hosts=["here", "there"], mpi="MPICH 5", until=1000.0)
+RECORD = run_directory.provenance(config="[network]\nseed = 1\n", seed=1, ranks=2, hosts=["here", "there"], mpi="MPICH 5", until=1000.0)
 
 
 def make_spikes(n: int, n_neurons: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +71,7 @@ def test_bytes_depend_on_the_spikes_alone(tmp_path, writers, commits):
     times, ids = make_spikes(2 * CHUNK + 777)
     one = write_run(tmp_path / "one", times, ids)
     other = write_run(tmp_path / "other", times, ids, writers=writers, commits=commits)
-    assert digest(one.path / store.SPIKES) == digest(other.path / store.SPIKES)
+    assert digest(one.path / run_directory.SPIKES) == digest(other.path / run_directory.SPIKES)
 
 
 def test_partly_written_file_is_replaced(tmp_path):
@@ -81,7 +82,7 @@ def test_partly_written_file_is_replaced(tmp_path):
     file = SpikeFile.open(two)
     file.write(0, times, ids)
     file.commit(len(times))
-    assert digest(one.path / store.SPIKES) == digest(two.path / store.SPIKES)
+    assert digest(one.path / run_directory.SPIKES) == digest(two.path / run_directory.SPIKES)
 
 
 def _write_alone(path: str, start: int, times: np.ndarray, ids: np.ndarray) -> None:
@@ -104,7 +105,7 @@ def test_processes_write_side_by_side(tmp_path):
         assert process.exitcode == 0
     assert len(store.spikes(run)) == 0
     file.commit(len(times))
-    assert digest(run.path / store.SPIKES) == digest(alone.path / store.SPIKES)
+    assert digest(run.path / run_directory.SPIKES) == digest(alone.path / run_directory.SPIKES)
 
 
 def test_uncommitted_spikes_are_not_seen(tmp_path):
@@ -122,7 +123,7 @@ def test_run_killed_inside_commit(tmp_path):
 
     times, ids = make_spikes(100)
     run = write_run(tmp_path / "run", times, ids)
-    zarr.open_array(str(run.path / store.SPIKES / "id"), mode="r+").resize((40,))
+    zarr.open_array(str(run.path / run_directory.SPIKES / "id"), mode="r+").resize((40,))
     np.testing.assert_array_equal(store.spikes(run).times, times[:40])
 
 
@@ -130,7 +131,7 @@ def test_zeros_are_written(tmp_path):
     """A chunk of zeros is data: neuron 0 firing at time 0 must not depend on a fill value."""
     n = store.READ_CHUNK
     run = write_run(tmp_path / "run", np.zeros(n), np.zeros(n, np.int64))
-    assert (run.path / store.SPIKES / "id" / "c" / "0").stat().st_size > 0
+    assert (run.path / run_directory.SPIKES / "id" / "c" / "0").stat().st_size > 0
     spikes = store.spikes(run)
     assert not spikes.times.any()
     assert not spikes.ids.any()
@@ -143,7 +144,7 @@ def test_opens_with_zarr_dask_and_xarray(tmp_path):
 
     times, ids = make_spikes(CHUNK + 500)
     run = write_run(tmp_path / "run", times, ids)
-    path = str(run.path / store.SPIKES)
+    path = str(run.path / run_directory.SPIKES)
 
     assert zarr.open_group(path, mode="r").metadata.zarr_format == 3
     np.testing.assert_array_equal(zarr.open_array(f"{path}/time", mode="r")[:], times)
@@ -169,7 +170,7 @@ def test_opens_with_zarr_dask_and_xarray(tmp_path):
 def test_compression_pays(tmp_path):
     times, ids = make_spikes(CHUNK, n_neurons=10_000)
     run = write_run(tmp_path / "run", times, ids)
-    assert sum(file.stat().st_size for file in (run.path / store.SPIKES).rglob("c/*")) < 8 * CHUNK
+    assert sum(file.stat().st_size for file in (run.path / run_directory.SPIKES).rglob("c/*")) < 8 * CHUNK
 
 
 def test_provenance_record(tmp_path):
@@ -203,6 +204,12 @@ def _holding_a_run(path: Path) -> Path:
     return write_run(path / "run", *make_spikes(3)).path
 
 
+def _holding_a_finished_run(path: Path) -> Path:
+    run = write_run(path / "run", *make_spikes(3))
+    run.finish({"spikes": 3})
+    return run.path
+
+
 def _holding_a_file(path: Path) -> Path:
     (path / "run").mkdir()
     (path / "run" / "thesis.tex").touch()
@@ -222,9 +229,10 @@ def _below_a_file(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
-        (_holding_a_run, r'output directory ".*run" already holds a run; nothing was overwritten: name a new or empty directory$'),
-        (_holding_a_file, r'output directory ".*run" is not empty \(it holds "thesis.tex"\); nothing was overwritten'),
-        (_being_a_file, r'output ".*run" is a file, and must be a directory that is new or empty; name another one$'),
+        (_holding_a_run, r'output directory ".*run" holds a run that did not finish, and nothing was overwritten; name another dir'),
+        (_holding_a_finished_run, r'output directory ".*run" already holds a run, and nothing was overwritten; name another directory$'),
+        (_holding_a_file, r'output directory ".*run" is not empty \(it holds "thesis.tex"\), and nothing was overwritten'),
+        (_being_a_file, r'output ".*run" is a file, and must be a directory that is new or empty; name another directory$'),
         (_below_a_file, r'output directory ".*run" cannot be made: ".*file" is a file; name another directory$'),
     ],
 )
@@ -239,9 +247,21 @@ def test_output_that_is_refused(tmp_path, prepare, sentence):
 
 def test_output_without_permission(tmp_path, monkeypatch):
     """By a stand-in: the tests may run as root, to whom all is permitted."""
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(InputError, match=r'"/.*run" cannot be made: no permission to write in "/.*"; name another one$'):
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    told = r'"/.*run" cannot be made: nothing can be written in "/.*" \(Permission denied\); name another directory$'
+    with pytest.raises(InputError, match=told):
         RunDirectory.check(tmp_path / "run")
+
+
+def test_output_where_no_directory_can_be():
+    with pytest.raises(InputError, match=r'"/proc/none/run" cannot be made: nothing can be written in "/proc" \(.*\); name another'):
+        RunDirectory.check("/proc/none/run")
+    with pytest.raises(InputError, match=r'cannot be made: "\S+" cannot be used \(File name too long\); name another directory$'):
+        RunDirectory.check("x" * 1000)
 
 
 def test_output_on_a_full_disk(tmp_path, monkeypatch):

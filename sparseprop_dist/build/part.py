@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..clock import slab_bits
+from ..clock import TICK, slab_bits
 from ..description import Network
 from ..distributions import Distribution
 from ..inputs import SpikeTrains
@@ -64,9 +64,22 @@ def smallest_tau(network: Network) -> float:
     return least
 
 
+def shortest_delay(network: Network) -> float:
+    """Return the smallest delay between neurons that the description allows, in ms; inf if there is none."""
+    delays = [
+        projection.delay.lowest if isinstance(projection.delay, Distribution) else float(np.min(projection.delay))
+        for projection in network.projections
+        if not all(network.population(name).is_source for name in projection.sources) and np.size(projection.delay)
+    ]
+    return max(min(delays, default=math.inf), TICK)
+
+
 def block_bits(network: Network) -> int:
-    """Return log2 of the most neurons in a block, the same for all ranks: those of a group, or more where rows would be short."""
-    bits = GROUP.bit_length() - 1
+    """Return log2 of the most neurons in a block, the same for all ranks: those of a group, or more where rows would be short.
+
+    With a delay each, a row is visited in each piece that it reaches into, for a few words each time: twice the group takes 4.0 instead of 5.1 ns per event.
+    """
+    bits = GROUP.bit_length() - 1 + any(np.size(projection.delay) > 1 or isinstance(projection.delay, Distribution) for projection in network.projections)
     synapses = sum(network.expected_synapses(projection) for projection in network.projections)
     row = synapses / max(network.n_sources, 1) * GROUP / max(network.n_neurons, 1)
     while row < LEAST_ROW and bits < MAX_BLOCK_BITS and (1 << bits) < network.n_neurons:
@@ -84,7 +97,7 @@ def build(network: Network, partition: Partition, rank: int) -> Part:
         for drawn parameters out of bounds, and weights or potentials too large for the state.
     """
     shares = partition.shares(rank)
-    bits = slab_bits(smallest_tau(network)) if network.n_neurons else 0
+    bits = slab_bits(smallest_tau(network), shortest_delay(network))
     model, blocks = build_neurons(network, shares, bits, block_bits(network))
     synapses, largest_weight, n_synapses, needs = build_synapses(network, shares, blocks)
     drive, largest_drive = build_drive(network, shares, blocks, bits)

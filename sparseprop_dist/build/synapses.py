@@ -13,7 +13,7 @@ from ..clock import TICK_BITS, ticks
 from ..connectivity import Incoming, incoming
 from ..description import Network, Projection
 from ..distributions import Distribution
-from ..jit import njit, njit_allocating
+from ..jit import STRIDE, njit, njit_allocating
 from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, Blocks, Synapses
 
@@ -237,7 +237,8 @@ def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarr
 def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tuple[Synapses, np.ndarray, int, np.ndarray]:
     """Return the synapses of a rank, the largest absolute weight (mV) onto each block, their number, and which neurons they come from."""
     todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks)
-    words = {kind: np.empty(n, WORD_TYPES[kind]) for kind, n in n_words.items()}
+    # kernels read whole strides: behind the last row there must be as many words that belong to none
+    words = {kind: np.zeros(n + STRIDE, WORD_TYPES[kind]) for kind, n in n_words.items()}
     weights = np.empty(n_weights)
     largest = np.zeros(len(blocks.gid))
     delays, heaviest = {}, {}

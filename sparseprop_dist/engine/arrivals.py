@@ -7,11 +7,15 @@ Owns the passes over synapses that the schedules share: `collect` (spikes with a
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK
-from ..jit import njit, prefetch
+from ..jit import STRIDE, count_below, njit, prefetch, spread
 from ..models.protocol import frame_of, increment
 from ..state import CHUNK, CONSTANT, DELAYED_32, TARGET_BITS, Counter
 
 TARGET_MASK = (1 << TARGET_BITS) - 1
+AHEAD = 8
+"""Spikes whose words are fetched ahead: rows lie anywhere in memory."""
+MOST_32, MOST_64 = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFFFFFFFF)
+"""The largest words; no synapse has them (`build.synapses.delay_format` leaves the highest delay free)."""
 
 
 @njit
@@ -50,48 +54,79 @@ def collect(synapses, flight, train, counters, start, a, b, scratch):
 
 
 @njit
-def _advance(words, q, stop, limit):
-    while q < stop and words[q] < limit:
-        q += 1
+def _below(words, q, stop, limit):
+    """Return the first of the sorted words from ``q`` on that is not below ``limit``, at most ``stop``."""
+    while q < stop:
+        n = count_below(words, q, limit, stop - q)
+        q += n
+        if n < STRIDE:
+            break
     return q
 
 
 @njit
-def _units(ticks, unit):
-    """Return the least number of units that is at least ``ticks``, or 0."""
-    return max(0, (ticks + (1 << unit) - 1) >> unit)
+def _limit(ticks, unit, block_bits, most):
+    """Return the smallest word whose delay is at least ``ticks``, or the largest word, ``most``, if there is none."""
+    units = max(0, (ticks + (1 << unit) - 1) >> unit)
+    return most if units > np.int64(most >> np.uint64(block_bits)) else np.uint64(units << block_bits)
 
 
 @njit
-def _locate_delayed(synapses, words, p, block, block_bits, spikes, a, b, scratch, k, first, stop):
-    """Return the words of a row, sorted by delay, that arrive in [a, b): from the cursor, or from the row's start if that is not known."""
-    emitted = scratch.active_offset[k]
-    cursor = spikes.cursors[synapses.cursor[p, block], scratch.active_spike[k] >> 1]
-    unit = synapses.unit[p]
-    if cursor >= 0:
-        first = synapses.base[p, block] + cursor
-    else:
-        first = _advance(words, first, stop, np.uint64(_units(a - emitted, unit) << block_bits))
-    return first, _advance(words, first, stop, np.uint64(_units(b - emitted, unit) << block_bits))
+def _locate_delayed(synapses, words, most, p, block, block_bits, cursors, a, b, scratch, n_keys):
+    """As `locate`, for rows sorted by delay: from the cursor of each, or from its start if that is not known, and write the keys of their arrivals too."""
+    base, unit = synapses.base[p, block], synapses.unit[p]
+    pointers = synapses.row_ptr[synapses.index[p, block] :]
+    scratch.key_ptr[p, 0] = n_keys
+    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
+        ahead = min(k + AHEAD, scratch.active_ptr[p + 1] - 1)
+        place = base + cursors[scratch.active_spike[ahead] >> 1]
+        prefetch(words, place)
+        prefetch(words, place + STRIDE)
+        emitted, cursor, row = scratch.active_offset[k], cursors[scratch.active_spike[k] >> 1], scratch.active_row[k]
+        q, stop = base + pointers[row], base + pointers[row + 1]
+        if cursor >= 0:
+            q = base + cursor
+        else:
+            q = _below(words, q, stop, _limit(a - emitted, unit, block_bits, most))
+        if n_keys + stop - q + STRIDE > scratch.keys.size:
+            return np.int64(-1)
+        scratch.slice_first[k], scratch.slice_key[k] = q, n_keys
+        limit = _limit(b - emitted, unit, block_bits, most)
+        while q < stop:
+            spread(words, q, scratch.keys, n_keys, block_bits, unit, emitted, TARGET_BITS)
+            n = count_below(words, q, limit, stop - q)
+            q += n
+            n_keys += n
+            if n < STRIDE:
+                break
+        scratch.slice_stop[k] = q
+    scratch.key_ptr[p, 1] = n_keys
+    return n_keys
 
 
 @njit
-def locate(synapses, p, block, block_bits, flight, train, a, b, scratch):
-    """Write the slice of words that each active spike of a pathway delivers to a block in the piece; return the number of arrivals."""
-    index, base = synapses.index[p, block], synapses.base[p, block]
-    spikes = train if synapses.train[p] else flight
-    pointers = synapses.row_ptr[index:]
-    n = 0
+def locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys):
+    """Write the slice of words that each active spike of a pathway delivers to a block in the piece.
+
+    Arrivals with delays of their own are also written to ``scratch.keys``, behind the first ``n_keys``. Returns the number of arrivals and the new number of keys; both
+    -1 if there is no room for those.
+    """
+    if synapses.kind[p] != CONSTANT:
+        cursors = (train if synapses.train[p] else flight).cursors[synapses.cursor[p, block]]
+        if synapses.kind[p] == DELAYED_32:
+            n = _locate_delayed(synapses, synapses.words32, MOST_32, p, block, block_bits, cursors, a, b, scratch, n_keys)
+        else:
+            n = _locate_delayed(synapses, synapses.words64, MOST_64, p, block, block_bits, cursors, a, b, scratch, n_keys)
+        return (n, n) if n < 0 else (n - n_keys, n)
+    base = synapses.base[p, block]
+    pointers = synapses.row_ptr[synapses.index[p, block] :]
+    n = np.int64(0)
     for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
         row = scratch.active_row[k]
         first, stop = base + pointers[row], base + pointers[row + 1]
-        if synapses.kind[p] == DELAYED_32:
-            first, stop = _locate_delayed(synapses, synapses.words32, p, block, block_bits, spikes, a, b, scratch, k, first, stop)
-        elif synapses.kind[p] != CONSTANT:
-            first, stop = _locate_delayed(synapses, synapses.words64, p, block, block_bits, spikes, a, b, scratch, k, first, stop)
         scratch.slice_first[k], scratch.slice_stop[k] = first, stop
         n += stop - first
-    return n
+    return n, n_keys
 
 
 @njit
@@ -111,7 +146,7 @@ def add_keys(keys, frame, weight, columns, shift, scratch):
     sign = columns if weight < 0.0 else 0
     for first in range(0, keys.size, CHUNK):
         part = keys[first : first + CHUNK]
-        amounts, places = scratch.chunk[1][: part.size], scratch.chunk[2][: part.size]
+        amounts, places = scratch.chunk[0][: part.size], scratch.chunk[1][: part.size]
         for m in range(part.size):
             amounts[m] = increment(frame, part[m] >> TARGET_BITS, weight)
             places[m] = (part[m] >> (TARGET_BITS + shift)) * (2 * columns) + sign + (part[m] & TARGET_MASK)
@@ -136,37 +171,28 @@ def _add_constant(words, weight, frame, columns, shift, scratch, k0, k1):
 
 
 @njit
-def _add_delayed(words, unit, block_bits, weight, frame, columns, shift, scratch, k0, k1):
-    """One delay a synapse, one weight, one frame: words become keys, a chunk at a time."""
-    keys = scratch.chunk[0]
-    mask = (1 << block_bits) - 1
-    n = 0
-    for k in range(k0, k1):
-        ahead = min(k + 8, k1 - 1)
-        prefetch(words, scratch.slice_first[ahead])
-        prefetch(words, scratch.slice_first[ahead] + 16)
-        emitted = scratch.active_offset[k]
-        q, stop = scratch.slice_first[k], scratch.slice_stop[k]
-        while q < stop:
-            m = min(stop - q, CHUNK - n)
-            part, out = words[q : q + m], keys[n : n + m]
-            for j in range(m):
-                word = np.int64(part[j])
-                out[j] = (((word >> block_bits) << unit) + emitted) << TARGET_BITS | (word & mask)
-            n += m
-            q += m
-            if n == CHUNK:
-                add_keys(keys[:n], frame, weight, columns, shift, scratch)
-                n = 0
-    add_keys(keys[:n], frame, weight, columns, shift, scratch)
-
-
-@njit
 def offset_target(word, kind, unit, block_bits, base_offset):
     """Return the offset of an arrival and its target in the block, from its word and the offset of its spike."""
     if kind == CONSTANT:
         return base_offset, word
     return base_offset + ((word >> block_bits) << unit), word & ((1 << block_bits) - 1)
+
+
+@njit
+def amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target):
+    """Return the increment that word ``q`` of a pathway makes."""
+    weight = synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
+    if uniform:
+        return increment(frame, offset, weight)
+    return increment(frame_of(model, first + target), offset, weight)
+
+
+@njit
+def words_of(synapses, p, q):
+    """Return word ``q`` of a pathway."""
+    if synapses.kind[p] == CONSTANT:
+        return np.int64(synapses.words16[q])
+    return np.int64(synapses.words32[q]) if synapses.kind[p] == DELAYED_32 else np.int64(synapses.words64[q])
 
 
 @njit
@@ -199,73 +225,85 @@ def _add_general(model, synapses, words, p, block, first, uniform, block_bits, c
 
 
 @njit
+def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
+    """A weight a synapse, or a frame a neuron."""
+    frame = frame_of(model, first)
+    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
+        for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
+            offset, target = offset_target(words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])
+            amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
+            scratch.cells_flat[((offset >> shift) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
+
+
+@njit
 def add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
     """Add the located arrivals of a pathway to the cells of a block."""
-    k0, k1 = scratch.active_ptr[p], scratch.active_ptr[p + 1]
-    kind, weight, unit = synapses.kind[p], synapses.weight[p], synapses.unit[p]
-    if uniform and not synapses.weighted[p]:
-        frame = frame_of(model, first)
-        if kind == CONSTANT:
-            _add_constant(synapses.words16, weight, frame, columns, shift, scratch, k0, k1)
-        elif kind == DELAYED_32:
-            _add_delayed(synapses.words32, unit, block_bits, weight, frame, columns, shift, scratch, k0, k1)
-        else:
-            _add_delayed(synapses.words64, unit, block_bits, weight, frame, columns, shift, scratch, k0, k1)
-    elif kind == CONSTANT:
-        _add_general(model, synapses, synapses.words16, p, block, first, uniform, block_bits, columns, shift, scratch)
-    elif kind == DELAYED_32:
-        _add_general(model, synapses, synapses.words32, p, block, first, uniform, block_bits, columns, shift, scratch)
+    if not uniform or synapses.weighted[p]:
+        _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch)
+    elif synapses.kind[p] == CONSTANT:
+        k0, k1 = scratch.active_ptr[p], scratch.active_ptr[p + 1]
+        _add_constant(synapses.words16, synapses.weight[p], frame_of(model, first), columns, shift, scratch, k0, k1)
     else:
-        _add_general(model, synapses, synapses.words64, p, block, first, uniform, block_bits, columns, shift, scratch)
+        keys = scratch.keys[scratch.key_ptr[p, 0] : scratch.key_ptr[p, 1]]
+        add_keys(keys, frame_of(model, first), synapses.weight[p], columns, shift, scratch)
 
 
 @njit
-def _pick_constant(words, first, stop, offset, flags, loud, n):
-    """Append without branches: every arrival is written, and the end moves on only behind those of flagged neurons. Returns the new length."""
-    keys, places = loud[0], loud[1]
-    base = offset << TARGET_BITS
+def _pick_constant(words, first, stop, base, flags, keys, places, n):
+    """Append the arrivals of flagged neurons. One in fifty is: a branch costs less than a write of each."""
     for q in range(np.uint64(first), np.uint64(stop)):
         target = np.uint64(words[q])
-        keys[np.uint64(n)] = base | np.int64(target)
-        places[np.uint64(n)] = np.int64(q)
-        n += np.int64(flags[target])
+        if flags[target]:
+            keys[n] = base | np.int64(target)
+            places[n] = np.int64(q)
+            n += 1
     return n
 
 
 @njit
-def _pick_delayed(words, first, stop, emitted, unit, block_bits, columns, shift, flags, loud, n):
-    """As `_pick_constant`, with a delay in each word."""
-    keys, places = loud[0], loud[1]
-    mask = (1 << block_bits) - 1
-    for q in range(np.uint64(first), np.uint64(stop)):
-        word = np.int64(words[q])
-        offset, target = emitted + ((word >> block_bits) << unit), word & mask
-        keys[np.uint64(n)] = offset << TARGET_BITS | target
-        places[np.uint64(n)] = np.int64(q)
-        n += np.int64(flags[np.uint64((offset >> shift) * columns + target)])
+def pick_keys(keys, columns, shift, flags, out, places, n):
+    """Append those of ``keys`` that meet a flagged neuron to ``out``, and where they stand in ``keys`` to ``places``; return the new length."""
+    for m in range(keys.size):
+        key = keys[m]
+        if flags[np.uint64((key >> (TARGET_BITS + shift)) * columns + (key & TARGET_MASK))]:
+            out[n] = key
+            places[n] = m
+            n += 1
     return n
 
 
 @njit
-def pick_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch, n):
-    """Append the located arrivals that meet a flagged neuron to ``scratch.loud``; return the new length, or -1 if it is full."""
-    flags, loud = scratch.flags_flat, scratch.loud
+def _pick_delayed(synapses, p, columns, shift, scratch, n):
+    """Append the arrivals of flagged neurons, from their keys, and find the spike and the word of each."""
+    n0, k = n, scratch.active_ptr[p]
+    start = scratch.key_ptr[p, 0]
+    n = pick_keys(scratch.keys[start : scratch.key_ptr[p, 1]], columns, shift, scratch.flags_flat, scratch.loud[0], scratch.loud[1], n)
+    for m in range(n0, n):
+        position = start + scratch.loud[1, m]
+        while k + 1 < scratch.active_ptr[p + 1] and scratch.slice_key[k + 1] <= position:
+            k += 1
+        scratch.loud[1, m] = scratch.slice_first[k] + position - scratch.slice_key[k]
+        scratch.loud[2, m] = scratch.active_spike[k]
+    return n
+
+
+@njit
+def pick_rows(model, synapses, p, block, first, uniform, columns, shift, scratch, n):
+    """Append the located arrivals that meet a flagged neuron to ``scratch.loud``, which has room for all; return the new length."""
+    keys, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
     frame = frame_of(model, first)
-    kind, unit = synapses.kind[p], synapses.unit[p]
-    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
-        q0, q1, offset = scratch.slice_first[k], scratch.slice_stop[k], scratch.active_offset[k]
-        if n + q1 - q0 >= loud.shape[1]:
-            return -1
-        n0 = n
-        if kind == CONSTANT:
-            n = _pick_constant(synapses.words16, q0, q1, offset, flags[(offset >> shift) * columns :], loud, n)
-        elif kind == DELAYED_32:
-            n = _pick_delayed(synapses.words32, q0, q1, offset, unit, block_bits, columns, shift, flags, loud, n)
-        else:
-            n = _pick_delayed(synapses.words64, q0, q1, offset, unit, block_bits, columns, shift, flags, loud, n)
-        for m in range(n0, n):
-            loud[1, m] = amount_of(model, synapses, p, block, first, uniform, frame, loud[1, m], loud[0, m] >> TARGET_BITS, loud[0, m] & TARGET_MASK)
-            loud[2, m] = scratch.active_spike[k]
+    n0 = n
+    if synapses.kind[p] != CONSTANT:
+        n = _pick_delayed(synapses, p, columns, shift, scratch, n)
+    else:
+        for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
+            offset, before = scratch.active_offset[k], n
+            flags = scratch.flags_flat[(offset >> shift) * columns :]
+            n = _pick_constant(synapses.words16, scratch.slice_first[k], scratch.slice_stop[k], offset << TARGET_BITS, flags, keys, amounts, n)
+            for m in range(before, n):
+                references[m] = scratch.active_spike[k]
+    for m in range(n0, n):
+        amounts[m] = amount_of(model, synapses, p, block, first, uniform, frame, amounts[m], keys[m] >> TARGET_BITS, keys[m] & TARGET_MASK)
     return n
 
 

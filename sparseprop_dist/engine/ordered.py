@@ -39,8 +39,9 @@ def _list_rows(model, blocks, synapses, flight, train, scratch, block, a, b, n):
     for p in range(synapses.kind.size):
         if synapses.index[p, block] < 0:
             continue
-        if n + locate(synapses, p, block, block_bits, flight, train, a, b, scratch) > scratch.loud.shape[1]:
-            return -1
+        count, _ = locate(synapses, p, block, block_bits, flight, train, a, b, scratch, 0)
+        if count < 0 or n + count > scratch.loud.shape[1]:
+            return np.int64(-1)
         for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
             for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
                 offset, target = offset_target(words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])

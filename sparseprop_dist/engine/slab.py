@@ -15,9 +15,9 @@ import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
 from ..jit import njit
-from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, carry, frame_of, increment, own_event, receive, released, restore, save, sweep
+from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, carry, frame_of, increment, own_event, receive, restore, save, sweep
 from ..state import TARGET_BITS, Counter
-from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_rows
+from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_keys, pick_rows
 from .emission import fire, launch, precedes
 from .poisson import generate
 
@@ -61,20 +61,13 @@ def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
 
 @njit
 def _pick_drive(model, drive, block, first, uniform, columns, shift, scratch):
-    """List the Poisson events of flagged neurons; return their number, or -1 if the list is full."""
-    flags = scratch.flags_flat
+    """List the Poisson events of flagged neurons; return their number."""
     out, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
     n = 0
     e0 = drive.entry_ptr[block]
     for e in range(e0, drive.entry_ptr[block + 1]):
-        keys = scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]]
-        if n + keys.size >= out.size:
-            return -1
         n0 = n
-        for m in range(keys.size):
-            key = keys[m]
-            out[n] = key
-            n += np.int64(flags[np.uint64((key >> (TARGET_BITS + shift)) * columns + (key & TARGET_MASK))])
+        n = pick_keys(scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]], columns, shift, scratch.flags_flat, out, amounts, n)
         for m in range(n0, n):
             amounts[m] = drive_amount(model, drive, e, first, uniform, out[m])
             references[m] = -1 - e
@@ -107,63 +100,69 @@ def _sort(scratch, flight, train, n):
 
 
 @njit
-def _replay(model, i, k, gid, start, a, b, c, shift, scratch, flight, train, emitted, counters):
-    """Run neuron ``i`` (column ``k``) through the piece: quiet cells from ``c`` on as sums, then one event at a time, own events before arrivals."""
+def _replay(model, i, k, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
+    """Run neuron ``i`` (column ``k``) through the piece: quiet cells as sums, loud ones one event at a time, own events before arrivals."""
     restore(model, i, scratch.saved, k)
-    while scratch.flags[c, k] == 0:
-        accumulate(model, i, scratch.cells[c, 0, k] + scratch.cells[c, 1, k])
-        c += 1
-    own = own_event(model, i, start, max(a, c << shift))
     m, stop = scratch.member[0, k], scratch.member[1, k]
-    while True:
-        arrival = scratch.sorted[0, m] >> TARGET_BITS if m < stop else NEVER
-        if min(own, arrival) >= b:
-            return OK
-        if own <= arrival:
-            code, now, reference = act(model, i, start, own), own, np.int64(-1)
-        else:
-            code, now, reference = receive(model, i, start, arrival, scratch.sorted[1, m]), arrival, scratch.sorted[2, m]
-            m += 1
-        if code == OVERFLOW:
-            counters[Counter.CULPRIT] = i
-            return STATE_OVERFLOW
-        if code == FIRED:
-            status = fire(emitted, counters, flight, train, start + now, gid, reference)
-            if status != OK:
-                return status
-        own = own_event(model, i, start, now + 1)
+    now = np.int64(-1)
+    for c in range(c0, c1):
+        if scratch.flags[c, k] == 0:
+            accumulate(model, i, scratch.cells[c, 0, k] + scratch.cells[c, 1, k])
+            continue
+        end = min(b, (c + 1) << shift)
+        own = own_event(model, i, start, max(a, c << shift, now + 1))
+        while True:
+            arrival = scratch.sorted[0, m] >> TARGET_BITS if m < stop else NEVER
+            if min(own, arrival) >= end:
+                break
+            if own <= arrival:
+                code, now, reference = act(model, i, start, own), own, np.int64(-1)
+            else:
+                code, now, reference = receive(model, i, start, arrival, scratch.sorted[1, m]), arrival, scratch.sorted[2, m]
+                m += 1
+            if code == OVERFLOW:
+                counters[Counter.CULPRIT] = i
+                return STATE_OVERFLOW
+            if code == FIRED:
+                status = fire(emitted, counters, flight, train, start + now, gid, reference)
+                if status != OK:
+                    return status
+            own = own_event(model, i, start, now + 1)
+    return OK
 
 
 @njit
-def _flag(model, first, n, start, a, b, c0, c1, shift, quiet, flags):
-    """Flag the neurons that are released in the piece, from that cell on; and all neurons if the sums may not be used."""
-    if not quiet:
-        flags[c0:c1, :n] = 1
-        return
-    for k in range(n):
-        offset = released(model, first + k, start, a, b)
-        if offset != NEVER:
-            flags[offset >> shift : c1, k] = 1
-
-
-@njit
-def _pick(model, synapses, drive, block, first, uniform, block_bits, columns, shift, scratch):
-    """List all arrivals of flagged neurons in ``scratch.loud``; return their number, or -1 if the list is full."""
+def _pick(model, synapses, drive, block, first, uniform, columns, shift, scratch):
+    """List all arrivals of flagged neurons in ``scratch.loud``; return their number."""
     n = _pick_drive(model, drive, block, first, uniform, columns, shift, scratch)
     for p in range(synapses.kind.size):
-        if n >= 0 and synapses.index[p, block] >= 0:
-            n = pick_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch, n)
+        if synapses.index[p, block] >= 0:
+            n = pick_rows(model, synapses, p, block, first, uniform, columns, shift, scratch, n)
     return n
 
 
 @njit
 def _replay_loud(model, first, n, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
     for k in range(n):
-        if scratch.flags[c1 - 1, k]:
-            status = _replay(model, first + k, k, gid + k, start, a, b, c0, shift, scratch, flight, train, emitted, counters)
+        if scratch.flags[CELLS, k]:
+            status = _replay(model, first + k, k, gid + k, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
             if status != OK:
                 return status
     return OK
+
+
+@njit
+def _locate(synapses, flight, train, block, block_bits, a, b, scratch, n_keys, volume):
+    """Locate the arrivals of all pathways at a block; return the number of all arrivals (negative: no room), and the sum of their largest weights, from those of the inputs on."""
+    n_arrivals = n_keys
+    for p in range(synapses.kind.size):
+        if synapses.index[p, block] >= 0:
+            n, n_keys = locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys)
+            if n < 0:
+                return n, volume
+            n_arrivals += n
+            volume += n * synapses.largest[p]
+    return n_arrivals, volume
 
 
 @njit
@@ -188,44 +187,40 @@ def _step(model, blocks, synapses, drive, flight, train, emitted, scratch, count
     """Take a block through the piece [a, b) of the slab that starts at tick ``start``."""
     first, n, block_bits = blocks.first[block], blocks.first[block + 1] - blocks.first[block], blocks.block_bits
     uniform, columns = blocks.uniform[block] != 0, scratch.flags.shape[1]
-    recurrent, volume = np.int64(0), 0.0
-    for p in range(synapses.kind.size):
-        if synapses.index[p, block] >= 0:
-            n_arrivals = locate(synapses, p, block, block_bits, flight, train, a, b, scratch)
-            recurrent += n_arrivals
-            volume += n_arrivals * synapses.largest[p]
-    status, external, drive_volume = _draw(drive, block, counters[Counter.SLAB] + (start >> slab_bits), slab_bits, a, b, counters, scratch)
+    status, external, volume = _draw(drive, block, counters[Counter.SLAB] + (start >> slab_bits), slab_bits, a, b, counters, scratch)
     if status != OK:
         return status
-    log = _cells_log(recurrent + external, n, slab_bits, a, b)
+    n_arrivals, volume = _locate(synapses, flight, train, block, block_bits, a, b, scratch, external, volume)
+    if n_arrivals < 0 or n_arrivals >= scratch.loud.shape[1]:
+        counters[Counter.NEEDED] = 2 * max(n_arrivals, scratch.keys.size)
+        return EVENTS_FULL
+    log = _cells_log(n_arrivals, n, slab_bits, a, b)
     shift = slab_bits - log
     c0, c1 = a >> shift, ((b - 1) >> shift) + 1
     save(model, first, n, scratch.saved)
-    quiet = (volume + drive_volume) * blocks.increment[block] < SUM_LIMIT
-    if quiet:
+    scratch.flags[CELLS, :n] = 0
+    bounds = blocks.bounds[:, blocks.bounds_first[block] : blocks.bounds_first[block + 1]]
+    if volume * blocks.increment[block] < SUM_LIMIT:
         scratch.cells[c0:c1] = 0
         for p in range(synapses.kind.size):
             if synapses.index[p, block] >= 0:
                 add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch)
         _add_drive(model, drive, block, first, uniform, columns, shift, scratch)
-        bounds = blocks.bounds[:, blocks.bounds_first[block] : blocks.bounds_first[block + 1]]
-        sweep(model, first, n, scratch.cells, scratch.flags, bounds, c0, c1, CELLS >> log)
-    _flag(model, first, n, start, a, b, c0, c1, shift, quiet, scratch.flags)
-    loud = _pick(model, synapses, drive, block, first, uniform, block_bits, columns, shift, scratch)
-    before = counters[Counter.EMITTED]
-    if loud < 0:
-        counters[Counter.NEEDED] = 2 * scratch.loud.shape[1]
-        status = EVENTS_FULL
+        sweep(model, first, n, start, a, b, shift, scratch.cells, scratch.flags, bounds, c0, c1, CELLS >> log)
     else:
-        _sort(scratch, flight, train, loud)
-        status = _replay_loud(model, first, n, blocks.gid[block], start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
+        scratch.flags[c0:c1, :n] = 1
+        scratch.flags[CELLS, :n] = 1
+    loud = _pick(model, synapses, drive, block, first, uniform, columns, shift, scratch)
+    before = counters[Counter.EMITTED]
+    _sort(scratch, flight, train, loud)
+    status = _replay_loud(model, first, n, blocks.gid[block], start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
     if status != OK:
         _put_back(model, first, n, scratch, counters, before)
         return status
     for p in range(synapses.kind.size):
         if synapses.index[p, block] >= 0:
             keep_cursors(synapses, p, block, flight, train, scratch)
-    counters[Counter.RECURRENT] += recurrent
+    counters[Counter.RECURRENT] += n_arrivals - external
     counters[Counter.EXTERNAL] += external
     counters[Counter.LOUD] += loud
     return OK

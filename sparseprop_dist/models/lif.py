@@ -29,7 +29,6 @@ from sparseprop_dist.models.protocol import (
     increment,
     own_event,
     receive,
-    released,
     restore,
     save,
     sweep,
@@ -142,6 +141,7 @@ class LIF(Model):
             decay=start / end,
             refractory=ticks(values["t_ref"]),
             keep=values["refractory_input"].astype(np.uint8),
+            sticky=(ticks(values["t_ref"]) < 1 << slab_bits).astype(np.uint8),
             half=half,
         )
 
@@ -188,6 +188,7 @@ class LIFRecord(NamedTuple):
     decay: np.ndarray  # float64, e^(-slab/tau_m)
     refractory: np.ndarray  # int64, t_ref, ticks
     keep: np.ndarray  # uint8, 1: inputs during refractoriness count after it
+    sticky: np.ndarray  # uint8, 1: t_ref is so short that the neuron can fire and be released in one slab
     half: float  # half a slab, ticks
 
     def is_uniform(self, start: int, stop: int) -> bool:
@@ -258,7 +259,8 @@ def _receive(model, i, start, offset, amount):
 
 @implements(accumulate, LIFRecord)
 def _accumulate(model, i, amount):
-    model.y[i] += amount
+    if model.release[i] == FREE or model.keep[i]:
+        model.y[i] += amount
 
 
 @implements(own_event, LIFRecord)
@@ -287,40 +289,52 @@ def _act(model, i, start, offset):
 
 
 @inline
-def _add_cell(y, excitation, inhibition, low, high, flags, earlier):
+def _add_cell(y, excitation, inhibition, low, high, sticky, flags, loud):
     for k in range(y.size):
         v = y[k] + excitation[k]
-        flags[k] = np.uint8(v >= min(low[k], high[k])) | earlier[k]
+        flags[k] = np.uint8(v >= min(low[k], high[k])) | (loud[k] & sticky[k])
+        loud[k] |= flags[k]
         y[k] = v + inhibition[k]
 
 
 @inline
-def _add_cell_uniform(y, excitation, inhibition, threshold, flags, earlier):
+def _add_cell_uniform(y, excitation, inhibition, threshold, sticky, flags, loud):
     for k in range(y.size):
         v = y[k] + excitation[k]
-        flags[k] = np.uint8(v >= threshold) | earlier[k]
+        flags[k] = np.uint8(v >= threshold) | (loud[k] & sticky[k])
+        loud[k] |= flags[k]
         y[k] = v + inhibition[k]
 
 
+@njit
+def _flag_released(model, i, k, offset, shift, cells, flags, bounds, c1, step):
+    """Flag the cell in which a neuron is released, and those later ones in which it could reach threshold from there."""
+    column = k if bounds.shape[1] > 1 else 0
+    c = offset >> shift
+    flags[c, k] = flags[CELLS, k] = 1
+    v = np.int64(max(model.reset[i] * 1.02, model.reset[i] * 0.98)) + cells[c, 0, k]  # e^(1/64) = 1.016
+    for later in range(c + 1, c1):
+        v += cells[later, 0, k]
+        loud = v >= min(bounds[later * step, column], bounds[(later + 1) * step, column])
+        flags[later, k] |= np.uint8(loud) | model.sticky[i] | model.keep[i]
+        v += cells[later, 1, k]
+
+
 @implements(sweep, LIFRecord)
-def _sweep(model, first, n, cells, flags, bounds, c0, c1, step):
-    y = model.y[first : first + n]
+def _sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, step):
+    y, sticky, loud = model.y[first : first + n], model.sticky[first : first + n], flags[CELLS][:n]
     for c in range(c0, c1):
         low, high = bounds[c * step], bounds[(c + 1) * step]
-        earlier = flags[c - 1][:n] if c > c0 else flags[CELLS][:n]
         if low.size == 1:
-            _add_cell_uniform(y, cells[c, 0][:n], cells[c, 1][:n], min(low[0], high[0]), flags[c][:n], earlier)
+            _add_cell_uniform(y, cells[c, 0][:n], cells[c, 1][:n], min(low[0], high[0]), sticky, flags[c][:n], loud)
         else:
-            _add_cell(y, cells[c, 0][:n], cells[c, 1][:n], low, high, flags[c][:n], earlier)
+            _add_cell(y, cells[c, 0][:n], cells[c, 1][:n], low, high, sticky, flags[c][:n], loud)
     release, keep = model.release[first : first + n], model.keep[first : first + n]
     for k in range(n):
         y[k] = ABSORB if (release[k] != FREE) & (keep[k] == 0) else y[k]
-
-
-@implements(released, LIFRecord)
-def _released(model, i, start, a, b):
-    offset = model.release[i] - start
-    return offset if a <= offset < b else NEVER
+    for k in range(n):
+        if start + a <= release[k] < start + b:
+            _flag_released(model, first + k, k, release[k] - start, shift, cells, flags, bounds, c1, step)
 
 
 @implements(save, LIFRecord)

@@ -53,17 +53,14 @@ def act(model, i, start, offset):
 
 
 @protocol
-def sweep(model, first, n, cells, flags, bounds, c0, c1, step):
-    """Add the sums ``cells[c, 0:2, :n]`` (excitation, inhibition) of the cells ``c0`` to ``c1 - 1`` to neurons ``first`` to ``first + n - 1``, and set ``flags[c, k]`` where one could have fired.
+def sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, step):
+    """Find out which neurons are loud in the piece [a, b) of the slab that starts at tick ``start``, and advance the others.
 
-    A cell spans ``step`` columns of ``bounds``. A neuron that is flagged in a cell is flagged in all later ones: its state after it is not to be trusted, and will be replayed.
+    Add the sums ``cells[c, 0:2, k]`` (excitation, inhibition) of the cells ``c0`` to ``c1 - 1`` to neuron ``first + k``, k < n, and set
+    ``flags[c, k]`` where it could have fired or acts by itself, and ``flags[CELLS, k]`` if it is flagged in any cell: its state is then not to
+    be trusted, and will be replayed. A neuron that could fire and be active again in the piece must stay flagged to its end. A cell is 2^shift
+    ticks long, and spans ``step`` columns of ``bounds``.
     """
-    raise NotImplementedError
-
-
-@protocol
-def released(model, i, start, a, b):
-    """Return the offset in [a, b) at which neuron ``i`` is released from refractoriness, or NEVER."""
     raise NotImplementedError
 
 

@@ -1,0 +1,249 @@
+"""Networks of the engine from the random cases, and the oracle's arguments from any network: its synapses and its Poisson events, one by one.
+
+The oracle gets what the engine has stored (delays on their grid, drawn weights, the very events of the Poisson inputs), as plain numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import oracle
+from cases import Case
+
+from sparseprop_dist.build import Part, build
+from sparseprop_dist.build import part as build_part
+from sparseprop_dist.build.part import lower
+from sparseprop_dist.build.synapses import delay_format, stored_delays, synapse_values
+from sparseprop_dist.clock import ORIGIN_SPAN, TICK_BITS
+from sparseprop_dist.connectivity import incoming
+from sparseprop_dist.description import Network, Projection
+from sparseprop_dist.engine import slab
+from sparseprop_dist.engine.poisson import generate
+from sparseprop_dist.engine.session import SPIKE, Session
+from sparseprop_dist.errors import OK
+from sparseprop_dist.inputs import SpikeTrains
+from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.partition import partition
+from sparseprop_dist.rules import Pairs
+from sparseprop_dist.simulate import _trains
+from sparseprop_dist.state import TARGET_BITS, Counter
+
+Spikes = list[tuple[int, int]]
+
+
+# --- from a case to a network -------------------------------------------------------------------------------------------------------
+
+
+def network_of(case: Case, projections: str = "pools") -> Network:
+    """The network of a case.
+
+    `projections`: "pools", all synapses of the neurons in one projection and all of the sources in another; "mixed", all in one (no delay may
+    be 0); "delays", a projection for each delay, so that rows have one; "synapses", one for each delay and weight, so that rows have one of both.
+    """
+    network = Network(seed=1)
+    lif = LIF(
+        tau_m=[n.tau_m for n in case.neurons],
+        E_L=[n.V_inf for n in case.neurons],
+        V_th=[n.V_th for n in case.neurons],
+        V_reset=[n.V_reset for n in case.neurons],
+        t_ref=[n.t_ref for n in case.neurons],
+        V_m=[n.V_m for n in case.neurons],
+        refractory_input=case.neurons[0].refractory_input,
+    )
+    network.add_population("neurons", len(case.neurons), lif)
+    if case.n_sources:
+        times, gids = zip(*case.source_spikes, strict=True) if case.source_spikes else ((), ())
+        ids = np.array(gids, np.int64) - len(case.neurons)
+        network.add_population("sources", case.n_sources, SpikeTrains(times, ids))
+    for synapses in _grouped(case, projections):
+        _connect(network, synapses, len(case.neurons), mixed=projections == "mixed")
+    for index in sorted({event[3] for event in case.events}):
+        events = [event for event in case.events if event[3] == index]
+        assert len({weight for _, _, weight, _ in events}) == 1
+        network.add_input("neurons", SpikeTrains([e[0] for e in events], [e[1] for e in events]), weight=events[0][2])
+    return network
+
+
+def _grouped(case: Case, projections: str) -> list[list[oracle.Synapse]]:
+    if projections in ("pools", "mixed"):
+        return [case.synapses]
+    groups: dict[tuple[float, ...], list[oracle.Synapse]] = {}
+    for synapse in case.synapses:
+        groups.setdefault((synapse.delay, synapse.weight if projections == "synapses" else 0.0), []).append(synapse)
+    return list(groups.values())
+
+
+def _connect(network: Network, synapses: list[oracle.Synapse], n: int, mixed: bool) -> None:
+    for from_sources in (False,) if mixed else (False, True):
+        own = [s for s in synapses if mixed or (s.source >= n) == from_sources]
+        if not own:
+            continue
+        names = [p.name for p in network.populations] if mixed else ["sources" if from_sources else "neurons"]
+        pairs = Pairs([s.source - (n if from_sources else 0) for s in own], [s.target for s in own])
+        network.connect(names, "neurons", pairs, weight=[s.weight for s in own], delay=[s.delay for s in own])
+
+
+def with_delays(case: Case) -> Case:
+    """The case with a delay above 0 for every synapse."""
+    return replace(case, synapses=[replace(s, delay=s.delay or 0.25) for s in case.synapses])
+
+
+def relabelled(case: Case, seed: int) -> tuple[Case, np.ndarray]:
+    """The case with other ids for its neurons, and the old id of each new one."""
+    n = len(case.neurons)
+    old = np.random.default_rng(seed).permutation(n)
+    new = np.argsort(old).tolist() + list(range(n, n + case.n_sources))
+    synapses = [replace(s, source=new[s.source], target=new[s.target]) for s in case.synapses]
+    events = [(time, new[target], weight, index) for time, target, weight, index in case.events]
+    return replace(case, neurons=[case.neurons[k] for k in old], synapses=synapses, events=events), old
+
+
+# --- from a network to the oracle ---------------------------------------------------------------------------------------------------
+
+
+def synapses_of(network: Network) -> Iterator[oracle.Synapse]:
+    """All synapses, those of one source onto one target in the order of the description; delays as stored."""
+    block_bits = build_part.block_bits(network)
+    for projection in network.projections:
+        yield from _synapses_of(network, projection, block_bits)
+
+
+def _synapses_of(network: Network, projection: Projection, block_bits: int) -> Iterator[oracle.Synapse]:
+    pools = network.pools(projection)
+    sources, targets = (np.concatenate([np.array(gids) for gids in pool.gids]) for pool in (pools.sources, pools.targets))
+    form = delay_format(projection, block_bits)
+    for part in incoming(network, projection, 0, len(targets)):
+        delays = stored_delays(synapse_values(network, projection, part, "delays"), form).astype(np.int64) << form.unit
+        weights = synapse_values(network, projection, part, "weights")
+        ends = targets[part.start + np.repeat(np.arange(len(part.ptr) - 1), np.diff(part.ptr))]
+        for source, target, weight, delay in zip(sources[part.sources], ends, weights, delays, strict=True):
+            yield oracle.Synapse(int(source), int(target), float(weight), int(delay) * oracle.TICK)
+
+
+def neurons_of(network: Network) -> Iterator[oracle.Neuron]:
+    """The neurons, in the order of their gids."""
+    for population in network.populations:
+        if population.is_source:
+            continue
+        values = network.checked_parameters(population, 0, population.size)
+        V_inf = values["E_L"] + values["I_e"] * values["tau_m"] / values["C_m"]
+        keep = population.model.lowered().refractory_input  # type: ignore[union-attr]
+        columns = (values["tau_m"], V_inf, values["V_th"], values["V_reset"], values["t_ref"], values["V_m"])
+        for row in np.stack(columns, axis=1).tolist():
+            yield oracle.Neuron(*row, keep)
+
+
+def poisson_events(part: Part, until: float) -> list[tuple[int, int, float, int]]:
+    """(tick, gid, mV, input) of all events that the Poisson inputs of a rank make before `until` ms."""
+    drive, blocks, bits = part.drive, part.blocks, part.slab_bits
+    end = oracle.to_ticks(until)
+    keys = np.zeros(1 << 16, np.int64)
+    counters = np.zeros(Counter.SIZE, np.int64)
+    events = []
+    for number in range((end >> bits) + 1):
+        for block in range(len(blocks.gid)):
+            for e in range(drive.entry_ptr[block], drive.entry_ptr[block + 1]):
+                status, n = generate(drive, e, number, bits, 0, 1 << bits, counters, keys, 0)
+                assert status == OK
+                for key in keys[:n].tolist():
+                    tick, target = (number << bits) + (key >> TARGET_BITS), key & ((1 << TARGET_BITS) - 1)
+                    if tick >= end or not drive.low[e] <= target < drive.stop[e]:
+                        continue
+                    weight = drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + target]
+                    events.append((tick, int(blocks.gid[block]) + target, float(weight), int(drive.input[e])))
+    return sorted(events)
+
+
+def whole(network: Network) -> Part:
+    """The arrays of a rank that is alone."""
+    lowered = lower(network)
+    return build(lowered, partition(lowered, 1), 0)
+
+
+def oracle_spikes(network: Network, until: float) -> Spikes:
+    """What the oracle makes of a network: (tick, gid), sorted."""
+    lowered = lower(network)
+    times, gids = _trains(lowered)
+    events = [(tick * oracle.TICK, *rest) for tick, *rest in poisson_events(whole(network), until)]
+    trains = list(zip(times.tolist(), gids.tolist(), strict=True))
+    return oracle.simulate(list(neurons_of(lowered)), list(synapses_of(lowered)), until, trains, events)  # type: ignore[arg-type]
+
+
+# --- the engine on one rank ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to run the engine; nothing of it may matter."""
+
+    schedule: ModuleType = slab
+    window: float | None = None  # ms
+    piece_bits: int = TICK_BITS
+    origin_span: int = ORIGIN_SPAN
+    capacity: int | None = None  # of all buffers, at first
+
+
+def emitted(network: Network, until: float, run: Run | None = None) -> np.ndarray:
+    """All spikes with their triggers (SPIKE, absolute ticks) in emission order, from a `Session`."""
+    run = run or Run()
+    part = whole(network)
+    shortest = int(part.synapses.delay[part.synapses.train == 0].min(initial=1 << 61))
+    bits = min(part.slab_bits, shortest.bit_length() - 1, run.piece_bits)
+    session = Session(part, run.schedule, bits, *_trains(lower(network)), run.origin_span)
+    if run.capacity is not None:
+        shrink(session, run.capacity)
+    end = oracle.to_ticks(until)
+    window = end if run.window is None else max(1, oracle.to_ticks(run.window))
+    out = [np.empty(0, SPIKE)]
+    for k in range(-(-end // window)):
+        spikes = session.advance(min((k + 1) * window, end))
+        spikes["time"] += session.origin
+        spikes["trigger_time"] += np.where(spikes["trigger_gid"] < 0, 0, session.origin)
+        out.append(spikes)
+        session.forget()
+    return np.concatenate(out)
+
+
+def shrink(session: Session, capacity: int) -> None:
+    """Replace the buffers of a session by ones of the given capacity, so that it must enlarge them."""
+    from sparseprop_dist.engine import session as module
+
+    session.flight = module._flight(session._n_cursors[0], capacity)
+    session.emitted = module._emitted(capacity)
+    session.scratch = module._scratch(session.part, capacity, session.schedule.WHOLE)  # type: ignore[attr-defined]
+
+
+def plain(spikes: np.ndarray) -> Spikes:
+    """(tick, gid), sorted, as the oracle says it."""
+    order = np.lexsort((spikes["gid"], spikes["time"]))
+    return list(zip(spikes["time"][order].tolist(), spikes["gid"][order].tolist(), strict=True))
+
+
+def trains_of(spikes: Spikes, n: int) -> list[np.ndarray]:
+    """Spike times of each neuron, ticks."""
+    ticks, gids = np.array(spikes, np.int64).reshape(-1, 2).T
+    return [ticks[gids == gid] for gid in range(n)]
+
+
+def largest_difference(spikes: Spikes, reference: Spikes, n: int) -> float:
+    """ms between the k-th spikes of a neuron at most; infinite if a neuron has more or fewer."""
+    largest = 0
+    for own, other in zip(trains_of(spikes, n), trains_of(reference, n), strict=True):
+        if len(own) != len(other):
+            return np.inf
+        largest = max(largest, int(np.abs(own - other).max(initial=0)))
+    return largest * oracle.TICK
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two runs made the same spikes, bit for bit, with the same triggers and in the same order."""
+    return one.dtype == other.dtype and one.tobytes() == other.tobytes()
+
+
+def summary(spikes: np.ndarray) -> dict[str, Any]:
+    """What to say of a run whose spikes are not as expected."""
+    return {"spikes": len(spikes), "first": plain(spikes)[:3]}
