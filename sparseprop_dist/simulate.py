@@ -109,9 +109,7 @@ def simulate(
     _together(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
     if output is not None:
         _together(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
-    if communicator.size > network.n_neurons and communicator.rank == 0:
-        idle = communicator.size - network.n_neurons
-        warnings.warn(f"{communicator.size} ranks share {network.n_neurons} neurons, so that {idle} have nothing to do; start fewer", stacklevel=2)
+    _warn_of_idle_ranks(communicator, network)
     communicator.first_on_node(lambda: warm_up(CACHE, _tiny))
     begun = time.monotonic()
     run = _prepare(communicator, network, until, window, schedule, progress)
@@ -135,6 +133,13 @@ def _check(until: float, window: float | None, schedule: str) -> None:
             raise InputError(f"{name} is {value!r}; give a number of ms above 0 and below {LONGEST:g}")
     if schedule not in SCHEDULES:
         raise InputError(f'schedule is "{schedule}"; give one of {", ".join(SCHEDULES)}')
+
+
+def _warn_of_idle_ranks(communicator: Alone, network: Network) -> None:
+    idle = communicator.size - network.n_neurons
+    if idle > 0 and communicator.rank == 0:
+        nothing = f"{idle} {'has' if idle == 1 else 'have'} nothing to do"
+        warnings.warn(f"{communicator.size} ranks share {network.n_neurons} neurons, so that {nothing}; start fewer", stacklevel=3)
 
 
 def _together(communicator: Alone, call: Callable[[], Any]) -> Any:

@@ -33,6 +33,9 @@ def main() -> None:
             sys.path[0] = str(Path(arguments[0]).parent.resolve())
             runpy.run_path(arguments[0], run_name="__main__")
     except Exception:
+        if sys.excepthook is not sys.__excepthook__:  # what the program has installed comes first, as it would without this file
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.exit(1)
         sys.stderr.write(f"rank {rank}: {traceback.format_exc()}")
         sys.stderr.flush()
         os._exit(1) if "mpi4py.MPI" not in sys.modules else sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(1)

@@ -17,8 +17,8 @@ from .drive import build_drive
 from .neurons import build_neurons
 from .synapses import build_synapses
 
-LEAST_ROW = 8
-"""Blocks are made larger than a group until a row has about this many words in one: visiting a row costs about as much as these."""
+LEAST_ROW = 64
+"""Blocks are made larger than a group until a row has about this many words in one: a visit costs about as much as ten of them (``docs/design/slab.md``)."""
 MAX_BLOCK_BITS = 13
 
 
