@@ -52,11 +52,6 @@ def njit(function: Callable[..., Any]) -> Any:
     return numba.njit(function, cache=True, error_model="numpy", nogil=True, _nrt=False)
 
 
-def njit_allocating(function: Callable[..., Any]) -> Any:
-    """As `njit`, for work outside of the hot loop that makes arrays."""
-    return numba.njit(function, cache=True, error_model="numpy", nogil=True)
-
-
 def inline(function: Callable[..., Any]) -> Any:
     """As `njit`, and copied into its callers: for bodies of a few instructions inside vectorised loops."""
     return numba.njit(function, error_model="numpy", inline="always")

@@ -30,6 +30,7 @@ from .errors import InputError
 from .exchange import Alone, Routes, world
 from .jit import CACHE
 from .partition import Partition, partition
+from .queue import LOCAL_BITS
 from .plan import check, check_memory
 from .record import Memory, SpikeRecord, Statistics, stamps
 from .result import Result, Spikes
@@ -110,7 +111,7 @@ def simulate(
     if output is not None:
         _together(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
     _warn_of_idle_ranks(communicator, network)
-    communicator.first_on_node(lambda: warm_up(CACHE, _tiny))
+    communicator.first_on_node(lambda: warm_up(CACHE, schedule, lambda: _tiny(schedule)))
     begun = time.monotonic()
     run = _prepare(communicator, network, until, window, schedule, progress)
     built = time.monotonic()
@@ -164,6 +165,8 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
     remote = np.sort(np.concatenate([gids[:0] if rank == communicator.rank else gids for rank, gids in enumerate(needed)]))
     crossing = communicator.least(_crossing_delay(part, remote))
     times, gids = _trains(lowered)
+    if SCHEDULES[schedule] is ordered and division.n_owned(communicator.rank) > 1 << LOCAL_BITS:
+        raise InputError(f"the ordered schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks, or the slab schedule")
     session = Session(part, SCHEDULES[schedule], min(part.slab_bits, shortest.bit_length() - 1), times, gids)
     length = _window(window, crossing, part.slab_bits)
     run = _Run(communicator, lowered, division, part, routes, session, length, None, Statistics(division.n_owned(communicator.rank)), progress)
@@ -306,16 +309,20 @@ def _gathered(communicator: Alone, sink: Memory) -> Spikes:
     return Spikes(times, np.concatenate([part[2] for part in parts] or [np.empty(0, np.int64)]))
 
 
-def _tiny() -> None:
-    """Compile everything that a run needs, on a network of two neurons and one rank."""
+def _tiny(schedule: str) -> None:
+    """Compile everything that a run needs, on a network of two neurons and one rank with all kinds of rows."""
+    from .distributions import Uniform
     from .inputs import Poisson
     from .models.lif import LIF
-    from .rules import FixedIndegree
+    from .rules import AllToAll, FixedIndegree
 
     network = Network(seed=1)
     pair = network.add_population("pair", 2, LIF())
-    network.connect(pair, pair, FixedIndegree(1), weight=1.0, delay=1.0)
+    network.connect(pair, pair, FixedIndegree(1, allow_multapses=False), weight=1.0, delay=1.0)
+    network.connect(pair, pair, FixedIndegree(1), weight=1.0, delay=Uniform(1.0, 2.0))
+    network.connect(pair, pair, FixedIndegree(1), weight=Uniform(0.0, 1.0), delay=Uniform(1.0, 2.0))
+    network.connect(pair, pair, AllToAll(), weight=[1.0, 2.0, 3.0, 4.0], delay=[1.1, 1.2, 1.3, 1.4])
+    network.connect(pair, pair, AllToAll(), weight=1.0, delay=[1.1, 1.2, 1.3, 1.4])
     network.add_input(pair, Poisson(1000.0), weight=1.0)
-    with contextlib.suppress(InputError):
-        run = _prepare(Alone(), network, 1.0, None, "slab", None)
-        run.session.advance(1 << TICK_BITS)
+    run = _prepare(Alone(), network, 1.0, None, schedule, None)
+    run.session.advance(1 << TICK_BITS)

@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Callable
 
 
-def warm_up(cache: pathlib.Path, compile_all: Callable[[], None]) -> None:
-    """Call ``compile_all`` unless it was done for this cache folder before."""
-    mark = cache / "complete"
+def warm_up(cache: pathlib.Path, what: str, compile_all: Callable[[], None]) -> None:
+    """Call ``compile_all`` unless it was done for this cache folder and ``what`` (a name) before."""
+    mark = cache / f"complete-{what}"
     if mark.exists():
         return
     compile_all()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import oracle
@@ -242,8 +241,3 @@ def largest_difference(spikes: Spikes, reference: Spikes, n: int) -> float:
 def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two runs made the same spikes, bit for bit, with the same triggers and in the same order."""
     return one.dtype == other.dtype and one.tobytes() == other.tobytes()
-
-
-def summary(spikes: np.ndarray) -> dict[str, Any]:
-    """What to say of a run whose spikes are not as expected."""
-    return {"spikes": len(spikes), "first": plain(spikes)[:3]}

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..clock import TICK, slab_bits
+from ..clock import FRAME_REACH, TICK, TICK_BITS, slab_bits
 from ..description import Network
 from ..distributions import Distribution
+from ..errors import InputError
 from ..inputs import SpikeTrains
 from ..partition import GROUP, Partition
 from ..rules import OneToOne
@@ -20,6 +21,8 @@ from .synapses import build_synapses
 LEAST_ROW = 64
 """Blocks are made larger than a group until a row has about this many words in one: a visit costs about as much as ten of them (``docs/design/slab.md``)."""
 MAX_BLOCK_BITS = 13
+MIN_SLAB_BITS = 12
+"""A slab has at least this power of two of ticks: fewer would not resolve the order of events in it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def build(network: Network, partition: Partition, rank: int) -> Part:
     """
     shares = partition.shares(rank)
     bits = slab_bits(smallest_tau(network), shortest_delay(network))
+    if bits < MIN_SLAB_BITS:
+        raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH:.2g} ms can be resolved")
     model, blocks = build_neurons(network, shares, bits, block_bits(network))
     synapses, largest_weight, n_synapses, needs = build_synapses(network, shares, blocks)
     drive, largest_drive = build_drive(network, shares, blocks, bits)

@@ -13,7 +13,7 @@ from ..clock import TICK_BITS, ticks
 from ..connectivity import Incoming, incoming
 from ..description import Network, Projection
 from ..distributions import Distribution
-from ..jit import STRIDE, njit, njit_allocating
+from ..jit import STRIDE, njit
 from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, Blocks, Synapses
 
@@ -112,16 +112,34 @@ def _fill(ptr, sources, start, first, index, base, weight_base, row_ptr, words, 
                 out_weights[weight_base[block] + q] = weights[k]
 
 
-@njit_allocating
-def _sort_rows(row_ptr, words, weights):
-    for r in range(row_ptr.size - 1):
-        first, stop = row_ptr[r], row_ptr[r + 1]
+@njit
+def _merge(words, weights, start, middle, stop, out_words, out_weights):
+    """Merge two sorted runs; of equal words those of the first run come first."""
+    x, y = start, middle
+    for k in range(start, stop):
+        first = y == stop or (x < middle and words[x] <= words[y])
+        q = x if first else y
+        out_words[k] = words[q]
         if weights.size:
-            order = np.argsort(words[first:stop], kind="mergesort")
-            words[first:stop] = words[first:stop][order]
-            weights[first:stop] = weights[first:stop][order]
-        else:
-            words[first:stop].sort()
+            out_weights[k] = weights[q]
+        x, y = (x + 1, y) if first else (x, y + 1)
+
+
+@njit
+def _sort_rows(row_ptr, words, weights, spare_words, spare_weights):
+    """Sort each row by its words, stably (two synapses with one delay and target stay in the order of the description): merge sort from below."""
+    for r in range(row_ptr.size - 1):
+        n, first = row_ptr[r + 1] - row_ptr[r], row_ptr[r]
+        row, own = words[first : first + n], weights[first : first + n]
+        width = 1
+        while width < n:
+            for start in range(0, n, 2 * width):
+                _merge(row, own, start, min(start + width, n), min(start + 2 * width, n), spare_words, spare_weights)
+            for k in range(n):
+                row[k] = spare_words[k]
+            for k in range(own.size):
+                own[k] = spare_weights[k]
+            width *= 2
 
 
 def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[list[_Rows], np.ndarray, dict[int, int], int]:
@@ -174,7 +192,8 @@ def _write_rows(network: Network, shares: list[Share], blocks: Blocks, rows: _Ro
         if rows.format.kind != CONSTANT:
             base, n = rows.base[block], int(pointers[-1])
             own = weights[rows.weight_base[block] : rows.weight_base[block] + n] if rows.weighted else weights[:0]
-            _sort_rows(pointers, words[base : base + n], own)
+            longest = int(np.diff(pointers).max(initial=0))
+            _sort_rows(pointers, words[base : base + n], own, np.empty(longest, words.dtype), np.empty(longest if rows.weighted else 0))
 
 
 def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tuple[int, int, int]], bool]]:
