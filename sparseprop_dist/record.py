@@ -74,16 +74,16 @@ class SpikeRecord:
 
     def flush(self, last: bool = False) -> None:
         """Write all complete chunks, and with ``last`` the incomplete one; collective."""
-        own = in_order(np.concatenate(self.kept))
-        self.kept = [own]
-        total = int(self.communicator.total(np.array([len(own)]))[0])
+        total = int(self.communicator.total(np.array([sum(map(len, self.kept))]))[0])
         n_chunks = -(-total // self.chunk) if last else total // self.chunk
         if n_chunks == 0:
             return
+        own = np.concatenate(self.kept)  # in order: windows are, and so is each window
         edges, before = self._bins(own, n_chunks)
         end = min(n_chunks * self.chunk, total)
         received = self.communicator.scatter(self._parts(own, edges, before, n_chunks))
-        self._write(in_order(np.concatenate(received)), before, n_chunks, end)
+        spikes = np.concatenate(received)
+        self._write(in_order(spikes) if self.communicator.size > 1 else spikes, before, n_chunks, end)
         self.kept = [own[self._cut(own, edges, before, end) :]]
         self.n_written += end
         self.communicator.barrier()

@@ -1,0 +1,245 @@
+"""The kernels' parts: random numbers, elementary functions, heap, sorting; and that compiled kernels and plain Python make the same bits."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Callable
+
+import mpmath
+import numpy as np
+import pytest
+from digests import digests, small_networks
+from networks import largest_difference, oracle_spikes
+from scipy import stats
+
+from sparseprop_dist import elementary
+from sparseprop_dist.engine.emission import sort_spikes
+from sparseprop_dist.jit import ENABLED, STRIDE, count_below, njit, python_body, spread
+from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.queue import pop, push
+from sparseprop_dist.random import U, below, normal, philox, poisson, unit
+from sparseprop_dist.state import Emitted
+
+pytestmark = pytest.mark.kernels
+SAMPLES = 40_000 if ENABLED else 3_000
+LEAST_P = 1e-3
+"""Seeds are fixed, so a test passes or fails for ever; about one seed in a thousand would fail it."""
+
+
+# --- the same bits, compiled and not --------------------------------------------------------------------------------------------------
+
+
+def test_plain_python_makes_the_same_bits(solo) -> None:
+    """Each way of running is compared with the other one, in a process of its own."""
+    other = json.loads(solo(["tests/digests.py"], 200.0, env={"NUMBA_DISABLE_JIT": "1" if ENABLED else "0"}).stdout)
+    own = digests()
+    assert len(set(own.values())) > 15
+    assert own == other
+    for name in own:  # the digests do not say with which schedule
+        if name.endswith("slab"):
+            assert own[name] == own[name.replace("slab", "ordered")]
+
+
+def test_these_networks_are_those_of_the_oracle() -> None:
+    from networks import emitted, plain
+
+    for name, network, until in small_networks():
+        assert largest_difference(plain(emitted(network, until)), oracle_spikes(network, until), network.n_neurons) < 1e-9, name
+
+
+# --- random numbers -------------------------------------------------------------------------------------------------------------------
+
+
+@njit
+def call_philox(c0, c1, c2, c3, key):
+    return philox(c0, c1, c2, c3, key)
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_philox_gives_the_known_answers_of_random123(counter, key, words) -> None:
+    x, y = (int(word) for word in call_philox(*(U(c) for c in counter), U(key[1] << 32 | key[0])))
+    assert (x >> 32, x & 0xFFFFFFFF, y >> 32, y & 0xFFFFFFFF) == words
+
+
+@njit
+def fill_below(out, n, key):
+    for k in range(out.size):
+        word = philox(U(k), U(1), U(2), U(3), key)[0]
+        out[k] = below(word, n, U(k), U(1), U(2), U(3), key)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 1000, 3 << 30, (1 << 32) - 1])
+def test_below_is_uniform(n: int) -> None:
+    """3 << 30 is the worst case of the rejection: a quarter of all words is drawn again."""
+    out = np.empty(SAMPLES, np.int64)
+    fill_below(out, U(n), U(5))
+    assert 0 <= out.min() <= out.max() < n
+    bins = min(n, 12)
+    counts = np.bincount(out * bins // n, minlength=bins)
+    sizes = np.diff([-(-k * n // bins) for k in range(bins + 1)])
+    assert bins == 1 or stats.chisquare(counts, SAMPLES * sizes / n).pvalue > LEAST_P
+
+
+@njit
+def fill_unit(out, key):
+    for k in range(out.size):
+        out[k] = unit(philox(U(k), U(1), U(2), U(3), key)[1])
+
+
+def test_unit_lies_strictly_between_0_and_1() -> None:
+    assert 0.0 < python_body(unit)(U(0)) < python_body(unit)(U((1 << 64) - 1)) < 1.0
+    out = np.empty(SAMPLES)
+    fill_unit(out, U(1 << 40))
+    assert stats.kstest(out, "uniform").pvalue > LEAST_P
+
+
+@njit
+def fill_poisson(out, mean, key):
+    for k in range(out.size):
+        out[k] = poisson(mean, U(k), U(2), U(3), key)
+
+
+@pytest.mark.parametrize("mean", [1e-3, 0.1, 1.0, 7.7, 29.9, 30.0, 30.1, 47.0, 100.0, 1e3, 1e5])
+def test_poisson_numbers(mean: float) -> None:
+    """From 30 on they are made in another way."""
+    out = np.empty(SAMPLES, np.int64)
+    fill_poisson(out, mean, U(11))
+    law = stats.poisson(mean)
+    edges = np.unique(law.ppf(np.linspace(0.0, 1.0, 40)[1:-1])).astype(np.int64)  # bins of about equal probability
+    counts = np.bincount(np.searchsorted(edges, out), minlength=len(edges) + 1)
+    expected = np.diff(np.concatenate([[0.0], law.cdf(edges), [1.0]])) * SAMPLES
+    keep = expected > 4.0
+    counts, expected = (np.append(part[keep], part[~keep].sum()) for part in (counts, expected))
+    statistic = np.sum((counts - expected)[expected > 0] ** 2 / expected[expected > 0])
+    assert stats.chi2.sf(statistic, max(1, (expected > 0).sum() - 1)) > LEAST_P
+    assert abs(out.mean() - mean) < 4.0 * math.sqrt(mean / SAMPLES)
+
+
+def test_poisson_numbers_of_no_rate() -> None:
+    out = np.empty(3, np.int64)
+    fill_poisson(out, 0.0, U(1))
+    assert out.tolist() == [0, 0, 0]
+
+
+@njit
+def fill_normal(out, key):
+    for k in range(out.size):
+        out[k] = normal(U(k), U(1), U(2), U(3), key)
+
+
+def test_normal_numbers() -> None:
+    out = np.empty(SAMPLES)
+    fill_normal(out, U(2))
+    assert stats.kstest(out, "norm").pvalue > LEAST_P
+
+
+# --- elementary functions ---------------------------------------------------------------------------------------------------------------
+
+
+def worst(function: Callable, exact: Callable, arguments: np.ndarray) -> float:
+    """The largest relative error, in units of 2^-53."""
+    with mpmath.workdps(40):
+        values = [(mpmath.mpf(float(function(x))), exact(mpmath.mpf(x))) for x in arguments.tolist()]
+        return float(max(abs((y - e) / e) for y, e in values) * 2**53)
+
+
+def test_elementary_functions() -> None:
+    draw = np.random.default_rng(1)
+    exp_small, log_near_one = python_body(elementary.exp_small), python_body(elementary.log_near_one)
+    assert worst(exp_small, mpmath.exp, draw.uniform(-1 / 64, 1 / 64, 2000)) < 2.0
+    assert worst(exp_small, mpmath.exp, np.array([-1 / 64, 1 / 64, 1e-9, 1e-300])) < 2.0
+    assert worst(log_near_one, mpmath.log, draw.uniform(0.7, 1.42, 2000)) < 5.0
+    assert worst(log_near_one, mpmath.log, 1.0 + draw.uniform(-1e-6, 1e-6, 2000)) < 5.0
+    assert worst(elementary.log, mpmath.log, np.exp(draw.uniform(-700.0, 700.0, 2000))) < 5.0
+    assert worst(elementary.log, mpmath.log, draw.uniform(0.5, 2.0, 2000)) < 5.0
+    assert worst(elementary.exp, mpmath.exp, draw.uniform(-30.0, 0.0, 2000)) < 100.0, "the samplers need no more"
+    assert worst(elementary.exp, mpmath.exp, draw.uniform(-650.0, 650.0, 2000)) < 2000.0
+    assert elementary.log(1.0) == log_near_one(1.0) == 0.0
+    assert exp_small(0.0) == elementary.exp(0.0) == 1.0
+
+
+@pytest.mark.parametrize("bits", [0, 20, 34, 40])
+def test_a_frame_is_nowhere_longer_than_its_functions_reach(bits: int) -> None:
+    """A slab is at most tau_m / 32, so that `exp_small` is used within 1/64."""
+    from sparseprop_dist.clock import TICK, slab_bits
+
+    tau = 32.0 * TICK * 2.0**bits
+    assert slab_bits(tau) == bits
+    record = LIF.record({"gid": np.arange(1), "refractory_input": np.zeros(1, bool), **_values(tau)}, slab_bits(tau))
+    assert record.half * record.rate[0] <= 1 / 64
+    assert record.decay[0] == pytest.approx(math.exp(-TICK * 2.0**bits / tau), rel=1e-15)
+
+
+def _values(tau: float) -> dict[str, np.ndarray]:
+    model = LIF(tau_m=tau)
+    return {name: np.full(1, getattr(model, name)) for name in model.quantities}
+
+
+# --- containers -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_heap_against_heapq() -> None:
+    draw = np.random.default_rng(3)
+    heap, reference, n = np.zeros(600, np.int64), [], 0
+    for _ in range(3000):
+        if n and (n == 600 or draw.random() < 0.47):
+            assert heap[0] == heapq.heappop(reference)
+            n = pop(heap, n)
+        else:
+            key = int(draw.integers(0, 1 << 62)) if draw.random() < 0.7 else int(draw.integers(5))
+            heapq.heappush(reference, key)
+            n = push(heap, n, key)
+    assert sorted(heap[:n].tolist()) == sorted(reference)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 11, 200, 5000])
+def test_spikes_are_sorted_into_emission_order(n: int) -> None:
+    draw = np.random.default_rng(n)
+    time, trigger_time = (draw.integers(-3, 4, n + 4) for _ in range(2))
+    gid, trigger_gid = (draw.integers(-1, 5, n + 4).astype(np.int32) for _ in range(2))
+    spikes = Emitted(time, gid, trigger_time, trigger_gid)
+    before = np.stack([time, trigger_time, trigger_gid, gid])
+    sort_spikes(spikes, 2, n + 2)
+    after = np.stack([time, trigger_time, trigger_gid, gid])
+    assert sorted(map(tuple, before[:, 2 : n + 2].T)) == list(map(tuple, after[:, 2 : n + 2].T))
+    assert (before[:, [0, 1, n + 2, n + 3]] == after[:, [0, 1, n + 2, n + 3]]).all()
+
+
+@njit
+def call_count_below(words, first, limit, room):
+    return count_below(words, first, limit, room)
+
+
+@njit
+def call_spread(words, first, out, start):
+    spread(words, first, out, start, 10, 3, -17, 16)
+
+
+@pytest.mark.parametrize("kind", [np.uint32, np.uint64])
+def test_vector_instructions(kind) -> None:
+    """They take words as unsigned, and no more of them than there is room for."""
+    top = np.iinfo(kind).max
+    words = np.array([*range(0, 30, 2), top // 2 + 1, top - 1, top, *[0] * STRIDE], kind)
+    for first, limit, room in ((0, 7, 99), (0, 7, 2), (3, 7, 5), (15, top, 3), (14, top // 2 + 1, 4), (0, top, 40), (2, 9, 0)):
+        within = words[first : first + min(STRIDE, room)]
+        assert call_count_below(words, first, U(limit), room) == int((within < kind(limit)).sum())
+    words = np.random.default_rng(1).integers(0, 1 << 31, 40).astype(kind)
+    out = np.full(60, -1, np.int64)
+    call_spread(words, 5, out, 9)
+    expected = [((((word >> 10) << 3) - 17) << 16) | (word & 1023) for word in words.tolist()[5 : 5 + STRIDE]]
+    assert out[9 : 9 + STRIDE].tolist() == expected
+    assert (out[:9] == -1).all()
+    assert (out[9 + STRIDE :] == -1).all()
