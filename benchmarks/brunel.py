@@ -3,9 +3,10 @@
     python benchmarks/brunel.py                     # N = 1e4, K = 1000, 304 ms: a minute
     python benchmarks/brunel.py --neurons 100000 --until 54
 
-Prints ns per event (recurrent and external) of the slab schedule, with one delay and with a delay each, minimum of several runs; and the floor: the bare loop
-``u[row[k]] += x`` over the rows of the same spikes, int32 targets and float64 state, plain and with the rows fetched ahead. With ``--check``, that slab and ordered schedule
-make the same spikes to the bit, on the network and on one with many simultaneous spikes.
+Prints ns per event (recurrent and external) of the slab schedule, with one delay and with a delay each, minimum of several runs; and the
+floor: the bare loop ``u[row[k]] += x`` over the rows of the same spikes, int32 targets and float64 state, plain and with the rows fetched
+ahead. With ``--check``, that slab and ordered schedule make the same spikes to the bit, on the network and on one with many simultaneous
+spikes.
 """
 
 import argparse
@@ -100,7 +101,8 @@ def floor(network: Network, gids: np.ndarray) -> list[float]:
 def check(network: Network, until: int) -> float:
     """Compare the schedules to the bit; return the share of spikes that have their time in common with another."""
     one, other = (np.concatenate(run(session(network, schedule), 0, until)) for schedule in (slab, ordered))
-    assert len(one) and (one == other).all(), "the schedules differ"
+    assert len(one), "no neuron fired"
+    assert (one == other).all(), "the schedules differ"
     return float((np.diff(one["time"]) == 0).mean())
 
 
@@ -120,7 +122,10 @@ def main() -> None:
             nanoseconds, gids = cost(network, given.until)
             costs.append(nanoseconds)
         plain, fetched = floor(network, gids)
-        print(f"{name:13} {min(costs):5.2f} ns per event; floor {plain:.2f} ns per synaptic event, rows fetched ahead {fetched:.2f}", flush=True)
+        print(
+            f"{name:13} {min(costs):5.2f} ns per event; floor {plain:.2f} ns per synaptic event, rows fetched ahead {fetched:.2f}",
+            flush=True,
+        )
     if given.check:
         for name, ties in (("this network", False), ("strong synapses", True)):
             share = check(brunel(given.neurons, given.indegree, ties=ties), min(given.until, 48))

@@ -4,10 +4,11 @@ import sparseprop_dist as sp
 
 
 def brunel(n_neurons: int, indegree: int, *, each_delay: bool = False, ties: bool = False) -> sp.Network:
-    """Return Brunel's network (J. Comput. Neurosci. 2000): 80 % excitatory, weights 0.1 and -0.5 mV at 1,000 synapses a neuron, Poisson input of 20 kHz.
+    """Return Brunel's network (J. Comput. Neurosci. 2000): 80 % excitatory, weights 0.1 and -0.5 mV at 1,000 synapses a neuron, Poisson
+    input of 20 kHz.
 
-    Potentials start spread out, so that the run is stationary from the start. ``each_delay``: delays uniform from 0.5 to 3 ms instead of 1.5 ms for all. ``ties``:
-    stronger synapses, so that many spikes are triggered by one and share its time.
+    Potentials start spread out, so that the run is stationary from the start. ``each_delay``: delays uniform from 0.5 to 3 ms instead of
+    1.5 ms for all. ``ties``: stronger synapses, so that many spikes are triggered by one and share its time.
     """
     net = sp.Network(seed=1)
     scale = 1000 / indegree

@@ -1,7 +1,7 @@
 """Pictures of a run.
 
-Owns the only import of matplotlib. Reads spikes through ``store``, a block at a time, so that a run of any length can be drawn; knows nothing of
-how they were made.
+Owns the only import of matplotlib. Reads spikes through ``store``, a block at a time, so that a run of any length can be drawn; knows
+nothing of how they were made.
 Population rate = spikes in a bin / (neurons x width of the bin).
 """
 

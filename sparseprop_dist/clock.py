@@ -1,11 +1,13 @@
 """The clock: integer time.
 
-Owns the tick, the slab and the conversions. A tick is 2^-40 ms. The clock is cut into slabs of a fixed power of two of ticks: the state of a neuron is kept in a frame that is anchored at the middle of
-the current slab, and carried into the next frame at its end. The length of a slab depends on the network alone, never on ranks or windows, since it is part of the bits.
-Inside, an int64 counts ticks from an *origin*, which moves on in a long run (`ORIGIN_SPAN`), so that neither range nor precision ends.
+Owns the tick, the slab and the conversions. A tick is 2^-40 ms. The clock is cut into slabs of a fixed power of two of ticks: the state of
+a neuron is kept in a frame that is anchored at the middle of the current slab, and carried into the next frame at its end. The length of a
+slab depends on the network alone, never on ranks or windows, since it is part of the bits. Inside, an int64 counts ticks from an *origin*,
+which moves on in a long run (`ORIGIN_SPAN`), so that neither range nor precision ends.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -22,21 +24,16 @@ FRAME_REACH = 1.0 / 32.0
 """A slab is at most this part of the smallest time constant: `elementary.exp_small` reaches half of it to either side of the middle."""
 
 
-def ticks(ms):
+def ticks(ms: Any) -> Any:
     """Return the nearest tick of a time or duration in ms, as int64 (array in, array out); below 8e6 ms."""
     return np.rint(np.multiply(ms, 2.0**TICK_BITS)).astype(np.int64)
-
-
-def milliseconds(tick, origin: int = 0):
-    """Return the time in ms of ticks counted from ``origin`` (an absolute tick number)."""
-    return origin * TICK + np.multiply(tick, TICK)
 
 
 def slab_bits(tau_min: float, delay_min: float = math.inf) -> int:
     """Return log2 of the slab's length in ticks, for the smallest time constant and the smallest delay of a network in ms.
 
-    At most 1 ms, so that input that comes in bulk (a Poisson group in a slab) stays in the cache. At most the smallest delay, so that a slab need not
-    be done in pieces, each of which makes the bulk anew; but for that alone not below 1/64 ms.
+    At most 1 ms, so that input that comes in bulk (a Poisson group in a slab) stays in the cache. At most the smallest delay, so that a
+    slab need not be done in pieces, each of which makes the bulk anew; but for that alone not below 1/64 ms.
     """
     bits = math.floor(math.log2(tau_min * FRAME_REACH)) + TICK_BITS
     by_delay = math.floor(math.log2(delay_min)) + TICK_BITS if delay_min < math.inf else MAX_SLAB_BITS

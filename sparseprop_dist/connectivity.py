@@ -1,10 +1,11 @@
 """The synapses that a rule makes: a pure function of the description, the seed and the targets asked for.
 
-Owns how each rule draws. Every rule but `FixedOutdegree` and `Pairs` is first turned into an indegree of each target and then draws that many sources, keyed by (seed, projection, target), so a
-rank makes the synapses onto its own neurons alone. Knows no rank and stores nothing.
+Owns how each rule draws. Every rule but `FixedOutdegree` and `Pairs` is first turned into an indegree of each target and then draws that
+many sources, keyed by (seed, projection, target), so a rank makes the synapses onto its own neurons alone. Knows no rank and stores
+nothing.
 
-Laws: fixed_total_number with multapses gives multinomial indegrees, without them multivariate hypergeometric ones; pairwise_bernoulli binomial ones; given its indegree, the sources of a target are
-independent and uniform, or a uniform subset.
+Laws: fixed_total_number with multapses gives multinomial indegrees, without them multivariate hypergeometric ones; pairwise_bernoulli
+binomial ones; given its indegree, the sources of a target are independent and uniform, or a uniform subset.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from .description import Network, Projection
 from .jit import njit
 from .pools import Pools
 from .random import SOURCE, TARGET, U, below, philox
-from .rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, PairwiseBernoulli, Pairs
+from .rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, Pairs, PairwiseBernoulli
 
 CHUNK_SYNAPSES = 1 << 20
 """Synapses that are made at a time where a rule can make any part alone."""
@@ -122,13 +123,15 @@ def _drawn(network: Network, projection: Projection, start: int, stop: int) -> I
         ptr = np.concatenate([[0], ends[first:last] - before]).astype(np.int64)
         sources = np.empty(ptr[-1], np.int32)
         marks = np.zeros(pools.sources.size if distinct else 0, np.int64)
-        _draw_partners(ptr, sources, pools.sources.size, own[first:last], distinct, marks, start + first, _place(network, projection), SOURCE, network.seed)
+        n, place = pools.sources.size, _place(network, projection)
+        _draw_partners(ptr, sources, n, own[first:last], distinct, marks, start + first, place, SOURCE, network.seed)
         yield Incoming(start + first, ptr, sources, number + int(before))
         first = last
 
 
 def _outgoing(network: Network, projection: Projection, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return sources, targets and numbers of the synapses of `FixedOutdegree` onto targets ``start`` to ``stop - 1``; draws those of all sources, a part at a time."""
+    """Return sources, targets and numbers of the synapses of `FixedOutdegree` onto targets ``start`` to ``stop - 1``; draws those of all
+    sources, a part at a time."""
     rule, pools = projection.rule, network.pools(projection)
     assert isinstance(rule, FixedOutdegree)
     n, degree = pools.sources.size, rule.outdegree
@@ -141,7 +144,9 @@ def _outgoing(network: Network, projection: Projection, start: int, stop: int) -
         targets = np.empty(ptr[-1], np.int32)
         marks = np.zeros(0 if rule.allow_multapses else pools.targets.size, np.int64)
         place = _place(network, projection)
-        _draw_partners(ptr, targets, pools.targets.size, own[first:last], not rule.allow_multapses, marks, first, place, TARGET, network.seed)
+        _draw_partners(
+            ptr, targets, pools.targets.size, own[first:last], not rule.allow_multapses, marks, first, place, TARGET, network.seed
+        )
         here = np.flatnonzero((targets >= start) & (targets < stop))
         kept.append(((first + here // max(1, degree)).astype(np.int32), targets[here], first * degree + here))
     sources, targets, numbers = (np.concatenate(parts) for parts in zip(*kept, strict=True))
@@ -150,7 +155,8 @@ def _outgoing(network: Network, projection: Projection, start: int, stop: int) -
 
 @njit
 def _draw_partners(ptr, partners, n, own, distinct, marks, first, place, purpose, seed):
-    """Draw the partners of neurons ``first``, ``first + 1``, ... out of ``n``, except ``own`` (-1: none); distinct ones by rejection, or by drawing those left out if they are fewer."""
+    """Draw the partners of neurons ``first``, ``first + 1``, ... out of ``n``, except ``own`` (-1: none); distinct ones by rejection, or by
+    drawing those left out if they are fewer."""
     key = U(seed)
     for t in range(ptr.size - 1):
         out = partners[ptr[t] : ptr[t + 1]]

@@ -1,7 +1,7 @@
 """exp and log in plain arithmetic.
 
-Owns the few transcendental functions whose values enter the dynamics. Libraries differ in the last bit between versions and types of CPU; sums and products of
-float64 do not, so a run that moves to another machine keeps its bits.
+Owns the few transcendental functions whose values enter the dynamics. Libraries differ in the last bit between versions and types of CPU;
+sums and products of float64 do not, so a run that moves to another machine keeps its bits.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Ranks: the communicator, what all must agree on, and the exchange of spikes by a plan made once.
 
-Owns everything that is sent. The only importer of mpi4py; without it, or alone, there is one rank and nothing is sent. A communicator is an argument everywhere, never a global.
-See ``docs/design/exchange.md``.
+Owns everything that is sent. The only importer of mpi4py; without it, or alone, there is one rank and nothing is sent. A communicator is an
+argument everywhere, never a global. See ``docs/design/exchange.md``.
 """
 
 import contextlib
@@ -209,7 +209,8 @@ class Routes:
         self.graph = communicator.comm.Create_dist_graph_adjacent(self.sources, self.targets)
 
     def exchange(self, spikes: np.ndarray) -> np.ndarray:
-        """Send the spikes of a window (a structured array with a field ``gid``) where they are needed; return those of other ranks, in no order. Collective."""
+        """Send the spikes of a window (a structured array with a field ``gid``) where they are needed; return those of other ranks, in no
+        order. Collective."""
         communicator = self.communicator
         if not isinstance(communicator, Ranks):
             return spikes[:0]

@@ -1,7 +1,8 @@
 """The one place that compiles: ``njit``, the dispatch of protocol functions on records, a few machine instructions, and the cache.
 
-Owns how Python becomes machine code. Knows no model and no kernel. Numba's cache stamps only the file of the cached function: an edit elsewhere would leave old
-machine code in use, silently. So the cache folder is named by a hash of every source of the package, of the versions and of the flags (``docs/design/dispatch.md``).
+Owns how Python becomes machine code. Knows no model and no kernel. Numba's cache stamps only the file of the cached function: an edit
+elsewhere would leave old machine code in use, silently. So the cache folder is named by a hash of every source of the package, of the
+versions and of the flags (``docs/design/dispatch.md``).
 """
 
 import functools
@@ -44,10 +45,11 @@ ENABLED = not config.DISABLE_JIT
 
 
 def njit(function: Callable[..., Any]) -> Any:
-    """Compile a kernel, with the flags that keep bits: no fastmath, no threads; division as in NumPy, since a test for zero blocks vectorisation.
+    """Compile a kernel, with the flags that keep bits: no fastmath, no threads; division as in NumPy, since a test for zero blocks
+    vectorisation.
 
-    Without Numba's runtime (``_nrt``): kernels cannot allocate, which they must not anyway, and the arrays of a record are not counted at every call. Counting
-    cost 100 ns in `receive` of the LIF, which takes 2.
+    Without Numba's runtime (``_nrt``): kernels cannot allocate, which they must not anyway, and the arrays of a record are not counted at
+    every call. Counting cost 100 ns in `receive` of the LIF, which takes 2.
     """
     return numba.njit(function, cache=True, error_model="numpy", nogil=True, _nrt=False)
 
@@ -68,7 +70,8 @@ def protocol(stub: Callable[..., Any]) -> Any:
 
 
 def implements(function: Any, record: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give ``function`` a body for arguments whose first is a ``record``: run by Python when the JIT is off, compiled into its callers otherwise."""
+    """Give ``function`` a body for arguments whose first is a ``record``: run by Python when the JIT is off, compiled into its callers
+    otherwise."""
 
     def register(body: Callable[..., Any]) -> Callable[..., Any]:
         function.register(record, body)
@@ -97,7 +100,8 @@ def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 STRIDE = 16
-"""Words that the vector instructions below take at a time. LLVM does not find them by itself: it unrolls loops of a known short length before it vectorises."""
+"""Words that the vector instructions below take at a time. LLVM does not find them by itself: it unrolls loops of a known short length
+before it vectorises."""
 
 
 def _vector_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:

@@ -1,7 +1,8 @@
 """Who owns which neuron.
 
-Owns the division of a network over ranks: each population is cut into as many runs as there are ranks, so that populations that turn out to be more active than others burden all ranks alike.
-Within a population the cuts balance the expected work. Knows no synapse and no communication.
+Owns the division of a network over ranks: each population is cut into as many runs as there are ranks, so that populations that turn out to
+be more active than others burden all ranks alike. Within a population the cuts balance the expected work. Knows no synapse and no
+communication.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from .inputs import Poisson
 from .rules import Pairs
 
 GROUP = 1024
-"""Neurons of a population that share a stream of Poisson input; large populations are cut between groups, so that no stream is drawn twice."""
+"""Neurons of a population that share a stream of Poisson input; large populations are cut between groups, so that no stream is drawn
+twice."""
 GUESSED_RATE = 10.0
 """Hz: what a neuron is expected to fire at when the work is estimated before the run."""
 NEURON_WORK = 100.0
@@ -71,11 +73,13 @@ def partition(network: Network, n_ranks: int) -> Partition:
     for name, size in zip(names, sizes, strict=True):
         cuts.append(_cut(work(network, name), size, n_ranks, before % n_ranks))
         before += size
-    return Partition(n_ranks, names, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), np.array(cuts, np.int64).reshape(len(names), n_ranks + 1))
+    first_gids = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return Partition(n_ranks, names, first_gids, np.array(cuts, np.int64).reshape(len(names), n_ranks + 1))
 
 
 def _cut(weights: np.ndarray | float, size: int, n_ranks: int, remainder: int) -> np.ndarray:
-    """``remainder``, neurons of earlier populations beyond a multiple of the ranks: small populations fill up other ranks than the ones before."""
+    """``remainder``, neurons of earlier populations beyond a multiple of the ranks: small populations fill up other ranks than the ones
+    before."""
     if isinstance(weights, float):
         cuts = np.array([(rank * size + (remainder if rank else 0)) // n_ranks for rank in range(n_ranks)] + [size])
     else:
@@ -125,6 +129,6 @@ def _source_rate(network: Network, names: tuple[str, ...]) -> float:
         size += population.size
         if not population.is_source:
             total += GUESSED_RATE * population.size
-        elif population.model.times.size:
-            total += population.model.times.size / max(population.model.times[-1], 1.0) * 1e3
+        elif (times := population.model.times).size:  # type: ignore[union-attr]  # a source is SpikeTrains
+            total += times.size / max(times[-1], 1.0) * 1e3
     return total / max(size, 1)

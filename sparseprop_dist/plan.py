@@ -1,6 +1,7 @@
 """What a run would take, before anything is allocated: neurons, synapses, work and memory of each rank, and the lookahead.
 
-Owns the estimate of memory that `--dry-run` prints and `run` refuses by. A function of the description alone, cheap for any size of network.
+Owns the estimate of memory that `--dry-run` prints and `run` refuses by. A function of the description alone, cheap for any size of
+network.
 """
 
 import os
@@ -49,7 +50,8 @@ class Plan:
             row = f"{self.neurons[rank]:13,.0f} {self.synapses[rank]:17,.0f} {self.events[rank]:10.3g} {size(self.memory[rank]):>10}"
             lines += [f"{rank:6} {row}"]
             lines += ["   ..."] if n > SHOWN and rank == 2 else []
-        lines += [f"{'all':>6} {self.neurons.sum():13,.0f} {self.synapses.sum():17,.0f} {self.events.sum():10.3g} {size(self.memory.sum()):>10}"]
+        neurons, synapses, events, memory = (array.sum() for array in (self.neurons, self.synapses, self.events, self.memory))
+        lines += [f"{'all':>6} {neurons:13,.0f} {synapses:17,.0f} {events:10.3g} {size(memory):>10}"]
         unevenness = self.events.max() / max(self.events.mean(), 1e-300)
         return "\n".join([*lines, f"lookahead {self.lookahead:g} ms, busiest rank {unevenness:.2f} times the mean"])
 
@@ -102,7 +104,8 @@ def check(network: Network) -> None:
 
 def _own_targets(division: Partition, projection: Projection) -> np.ndarray:
     """Return the number of targets of a projection on each rank."""
-    return sum((np.diff(cuts) for name, cuts in zip(division.names, division.cuts, strict=True) if name in projection.targets), np.zeros(division.n_ranks))
+    cuts = [own for name, own in zip(division.names, division.cuts, strict=True) if name in projection.targets]
+    return np.diff(cuts, axis=1).sum(0)
 
 
 def _bytes_per_synapse(projection: Projection, bits: int) -> float:
@@ -153,7 +156,8 @@ def check_memory(network: Network, ranks: int, ranks_on_node: int) -> None:
 
 
 def shortage(network: Network, ranks: int, ranks_on_node: int) -> str:
-    """Return why ``network`` does not fit into the memory that each of the ranks on this node has, and how many ranks would do; "" if it does."""
+    """Return why ``network`` does not fit into the memory that each of the ranks on this node has, and how many ranks would do; "" if it
+    does."""
     room = available_memory() / ranks_on_node
     most = float(plan(network, ranks).memory.max())
     if most <= room:

@@ -1,7 +1,7 @@
 """How far a run is: a bar on a terminal, plain lines elsewhere.
 
-Owns the only import of tqdm. Knows nothing of networks or ranks: it is told the simulated time and the number of spikes so far, and where to
-write.
+Owns the only import of tqdm. Knows nothing of networks or ranks: it is told the simulated time and the number of spikes so far, and where
+to write.
 Real-time factor = wall time / simulated time, so that smaller is faster and 1 is real time.
 """
 

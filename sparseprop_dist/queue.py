@@ -1,7 +1,7 @@
 """A heap of integers in an array.
 
-Owns the order in which neurons act by themselves: keys are ``offset << LOCAL_BITS | local index``, the smallest is on top. An entry is never removed when its neuron changes; whoever pops it asks the neuron
-whether it still holds.
+Owns the order in which neurons act by themselves: keys are ``offset << LOCAL_BITS | local index``, the smallest is on top. An entry is
+never removed when its neuron changes; whoever pops it asks the neuron whether it still holds.
 """
 
 from .jit import njit

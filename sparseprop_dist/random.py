@@ -1,7 +1,7 @@
 """Counter-based random numbers: every number is a function of (seed, purpose, what it is for).
 
-Owns Philox4x32-10 (Salmon et al., SC 2011) and the samplers made on it that kernels use. No generator has a state, so any rank can make its own part of a network or of an input alone,
-and the same on 1 rank and on 1000.
+Owns Philox4x32-10 (Salmon et al., SC 2011) and the samplers made on it that kernels use. No generator has a state, so any rank can make its
+own part of a network or of an input alone, and the same on 1 rank and on 1000.
 """
 
 import numpy as np
@@ -76,7 +76,8 @@ def _log_gamma(x):
 
 @njit
 def poisson(mean, c1, c2, c3, key):
-    """Return a Poisson number: by inversion below a mean of 30, else by transformed rejection (PTRS; Hoermann, Insurance: Math. Econ. 1993)."""
+    """Return a Poisson number: by inversion below a mean of 30, else by transformed rejection (PTRS; Hoermann, Insurance: Math. Econ.
+    1993)."""
     if mean <= 0.0:
         return np.int64(0)
     if mean < 30.0:

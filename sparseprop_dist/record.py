@@ -1,7 +1,7 @@
 """What is kept of a run: its spikes, in the order of the file, and the statistics of its summary.
 
-Owns the way of a spike from a rank to its place in the file. The file is ordered by (time, gid), whatever the ranks and windows were; each chunk of it is written by one rank. In memory are only the spikes of a
-few windows and at most one unfinished chunk over all ranks.
+Owns the way of a spike from a rank to its place in the file. The file is ordered by (time, gid), whatever the ranks and windows were; each
+chunk of it is written by one rank. In memory are only the spikes of a few windows and at most one unfinished chunk over all ranks.
 """
 
 from typing import Any, Protocol
@@ -177,7 +177,8 @@ class Statistics:
         np.add.at(self.count, local, 1)
         np.add.at(self.sum, local[known], interval[known])
         np.add.at(self.squares, local[known], interval[known] ** 2)
-        self.last[local[np.concatenate([first[1:], [True]])] if len(local) else local] = times[np.concatenate([first[1:], [True]])] if len(local) else times
+        last = np.concatenate([first[1:], [True]]) if len(local) else first
+        self.last[local[last]] = times[last]
 
     def sums(self) -> np.ndarray:
         """Return float64 (3,): spikes, sum of the CVs of neurons with two intervals or more, number of these."""

@@ -35,7 +35,7 @@ class Result:
     spikes: Any
     """`Spikes`, or those of the run directory (``times``, ``ids``, ``to_dask()``), which are read when asked for."""
     summary: dict[str, Any]
-    """neurons, synapses, spikes, mean_rate (Hz), cv, events, ns_per_event, wall (s), build_wall (s), real_time_factor (wall time / simulated
-    time), bytes_per_synapse, ranks."""
+    """neurons, synapses, spikes, mean_rate (Hz), cv, events, ns_per_event, wall (s), build_wall (s), real_time_factor (wall time /
+    simulated time), bytes_per_synapse, ranks."""
     rank: int = 0
     """Rank of this process: print on rank 0 only."""

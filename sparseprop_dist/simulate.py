@@ -6,7 +6,8 @@ The schedule. A run is a sequence of windows [now, until), each at most the smal
 2. *exchange*: the spikes of the window go to the ranks that hold targets of them; none of them arrives before the window's end.
 3. *keep*: the spikes are counted and recorded; now and then all ranks write what is complete.
 
-Invariant between windows: all neurons of all ranks stand at the same tick; every spike before it is in flight on the ranks that need it. Ties are decided by ``docs/design/order.md``, never by who came first.
+Invariant between windows: all neurons of all ranks stand at the same tick; every spike before it is in flight on the ranks that need it.
+Ties are decided by ``docs/design/order.md``, never by who came first.
 """
 
 import contextlib
@@ -30,8 +31,8 @@ from .errors import InputError
 from .exchange import Alone, Routes, world
 from .jit import CACHE
 from .partition import Partition, partition
-from .queue import LOCAL_BITS
 from .plan import check, check_memory
+from .queue import LOCAL_BITS
 from .record import Memory, SpikeRecord, Statistics, stamps
 from .result import Result, Spikes
 from .run_directory import RunDirectory, provenance
@@ -125,7 +126,7 @@ def simulate(
     communicator.barrier()
     if output is not None:
         return Result(store.spikes(output) if record else None, summary, communicator.rank)
-    return Result(_gathered(communicator, sink) if record else None, summary, communicator.rank)  # type: ignore[arg-type]
+    return Result(_gathered(communicator, sink) if record else None, summary, communicator.rank)
 
 
 def _check(until: float, window: float | None, schedule: str) -> None:
@@ -157,6 +158,8 @@ def _together(communicator: Alone, call: Callable[[], Any]) -> Any:
 def _prepare(communicator: Alone, network: Network, until: float, window: float | None, schedule: str, progress: Any) -> _Run:
     lowered = lower(network)
     division = partition(lowered, communicator.size)
+    if SCHEDULES[schedule] is ordered and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
+        raise InputError(f"the ordered schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks, or the slab schedule")
     part = _together(communicator, lambda: build(lowered, division, communicator.rank))
     needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)
@@ -165,17 +168,16 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
     remote = np.sort(np.concatenate([gids[:0] if rank == communicator.rank else gids for rank, gids in enumerate(needed)]))
     crossing = communicator.least(_crossing_delay(part, remote))
     times, gids = _trains(lowered)
-    if SCHEDULES[schedule] is ordered and division.n_owned(communicator.rank) > 1 << LOCAL_BITS:
-        raise InputError(f"the ordered schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks, or the slab schedule")
     session = Session(part, SCHEDULES[schedule], min(part.slab_bits, shortest.bit_length() - 1), times, gids)
-    length = _window(window, crossing, part.slab_bits)
-    run = _Run(communicator, lowered, division, part, routes, session, length, None, Statistics(division.n_owned(communicator.rank)), progress)
+    length, statistics = _window(window, crossing, part.slab_bits), Statistics(division.n_owned(communicator.rank))
+    run = _Run(communicator, lowered, division, part, routes, session, length, None, statistics, progress)
     run.gid_to_local = _local_indices(division, communicator.rank)
     return run
 
 
 def _needed(part: Part, division: Partition, rank: int) -> np.ndarray:
-    """Return the neurons of ``rank`` that have synapses onto this one: gids, sorted int32. Never as many numbers as the network has neurons."""
+    """Return the neurons of ``rank`` that have synapses onto this one: gids, sorted int32. Never as many numbers as the network has
+    neurons."""
     firsts = [(share.first_gid + share.start, share.first_gid + share.stop) for share in division.shares(rank)]
     return np.concatenate([(np.flatnonzero(part.needs[first:stop]) + first).astype(np.int32) for first, stop in firsts])
 

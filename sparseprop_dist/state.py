@@ -1,7 +1,8 @@
 """The dictionary of arrays: every record that kernels share, with shape, unit and meaning of each field.
 
-Owns what engine, build, checkpoint and gradients agree on. Counts: B blocks, P pathways, S spikes in flight. A *pathway* is one projection seen from one rank; a *block* is a run of at most
-2^block_bits neurons of one population on one rank, whose sums of input fit the cache; a *row* is what one source sends to one block by one pathway.
+Owns what engine, build, checkpoint and gradients agree on. Counts: B blocks, P pathways, S spikes in flight. A *pathway* is one projection
+seen from one rank; a *block* is a run of at most 2^block_bits neurons of one population on one rank, whose sums of input fit the cache; a
+*row* is what one source sends to one block by one pathway.
 """
 
 from enum import IntEnum
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+NO_TRIGGER = -(1 << 62)
+"""Trigger time of a spike that no spike triggered: before all times, also of those that lie before the origin."""
 TARGET_BITS = 16
 """Low bits of the key of an arrival, ``offset << TARGET_BITS | target``, that hold the target inside its block."""
 
@@ -43,7 +46,7 @@ class Synapses(NamedTuple):
     range_first: np.ndarray  # int64 (ranges,)
     range_stop: np.ndarray  # int64 (ranges,)
     range_row: np.ndarray  # int64 (ranges,), row of the first
-    index: np.ndarray  # int64 (P, B), where the row pointers of a pathway in a block start, or -1
+    index: np.ndarray  # type: ignore[assignment]  # (a tuple has a method of that name) int64 (P, B), where the row pointers of a pathway in a block start, or -1
     base: np.ndarray  # int64 (P, B), where its words start
     weight_base: np.ndarray  # int64 (P, B), where its weights start
     cursor: np.ndarray  # int64 (P, B), row of its cursors in `Flight`, or -1
@@ -63,7 +66,7 @@ class Flight(NamedTuple):
 
     time: np.ndarray  # int64 (S,), tick of emission
     gid: np.ndarray  # int32 (S,)
-    trigger_time: np.ndarray  # int64 (S,), tick, -1: none
+    trigger_time: np.ndarray  # int64 (S,), tick, or NO_TRIGGER
     trigger_gid: np.ndarray  # int32 (S,), -1: none
     cursors: np.ndarray  # int32 (rows with delays, S), first word of the row not yet delivered, or -1: not known (a cache, never saved)
 
@@ -97,7 +100,7 @@ class Emitted(NamedTuple):
 
     time: np.ndarray  # int64, tick
     gid: np.ndarray  # int32
-    trigger_time: np.ndarray  # int64, tick, -1: none
+    trigger_time: np.ndarray  # int64, tick, or NO_TRIGGER
     trigger_gid: np.ndarray  # int32, -1: none
 
 

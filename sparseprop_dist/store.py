@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ class SpikeFile:
         try:
             return cls(run)
         except OSError as error:
-            path, host = Path(run) / SPIKES, platform.node()
+            seen = f"cannot be opened on {platform.node()} ({one_line(error)})"
             remedy = "name an output directory that all nodes share"
-            raise InputError(f'the spike file "{path}", made by rank 0, cannot be opened on {host} ({one_line(error)}); {remedy}') from error
+            raise InputError(f'the spike file "{Path(run) / SPIKES}", made by rank 0, {seen}; {remedy}') from error
 
     def write(self, start: int, times: np.ndarray, ids: np.ndarray) -> None:
         """Write spikes number `start`, `start` + 1, ...
@@ -202,5 +202,3 @@ def _unbounded(path: Path) -> Any:
 
     array = zarr.open_array(str(path), mode="r+").async_array
     return zarr.Array(dataclasses.replace(array, metadata=array.metadata.update_shape((_UNBOUNDED,))))
-
-

@@ -29,8 +29,8 @@ class Ended:
 def mpirun(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
     """``mpirun(n, arguments, timeout=60.0, *, status=0, cwd=None, env={})``: run ``python arguments...`` on n ranks.
 
-    The mpiexec is that of this environment. The test fails if the job does not end within ``timeout`` seconds, showing where each rank stood, or
-    ends with another exit status than ``status`` (None: any).
+    The mpiexec is that of this environment. The test fails if the job does not end within ``timeout`` seconds, showing where each rank
+    stood, or ends with another exit status than ``status`` (None: any).
     """
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
     if mpiexec is None or importlib.util.find_spec("mpi4py") is None:
@@ -87,7 +87,8 @@ def _run(
 
 
 def _end(process: subprocess.Popen) -> None:
-    """End mpiexec, which ends its ranks; any that it leaves behind (each leads a session of its own) die by the timer that rank_main.py set."""
+    """End mpiexec, which ends its ranks; any that it leaves behind (each leads a session of its own) die by the timer that rank_main.py
+    set."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         os.killpg(process.pid, number)
         try:

@@ -1,7 +1,7 @@
 """Run a Python program as one rank of a test: ``rank_main.py FOLDER SECONDS (-m MODULE | SCRIPT) ARGUMENT...``
 
-After SECONDS the stacks of all threads go to ``FOLDER/rank-<number>.txt``, also of a rank that waits inside the MPI library; ten seconds later
-the kernel ends the process, so that no rank outlives its test. An exception ends all ranks.
+After SECONDS the stacks of all threads go to ``FOLDER/rank-<number>.txt``, also of a rank that waits inside the MPI library; ten seconds
+later the kernel ends the process, so that no rank outlives its test. An exception ends all ranks.
 """
 
 import faulthandler
@@ -34,7 +34,7 @@ def main() -> None:
             runpy.run_path(arguments[0], run_name="__main__")
     except Exception:
         if sys.excepthook is not sys.__excepthook__:  # what the program has installed comes first, as it would without this file
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
             sys.exit(1)
         sys.stderr.write(f"rank {rank}: {traceback.format_exc()}")
         sys.stderr.flush()

@@ -42,7 +42,8 @@ def _cut(shares: list[Share], block_bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bounds(record: Any, first: np.ndarray, slab_bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which blocks are uniform, and the lower bounds of the threshold at the ends of the cells: one column for a block whose neurons agree, else one a neuron."""
+    """Return which blocks are uniform, and the lower bounds of the threshold at the ends of the cells: one column for a block whose neurons
+    agree, else one a neuron."""
     offsets = np.arange(CELLS + 1) * ((1 << slab_bits) // CELLS)
     uniform = np.zeros(len(first) - 1, np.uint8)
     columns, starts = [np.empty((CELLS + 1, 0), np.int64)], [0]

@@ -19,7 +19,8 @@ from .neurons import build_neurons
 from .synapses import build_synapses
 
 LEAST_ROW = 64
-"""Blocks are made larger than a group until a row has about this many words in one: a visit costs about as much as ten of them (``docs/design/slab.md``)."""
+"""Blocks are made larger than a group until a row has about this many words in one: a visit costs about as much as ten of them
+(``docs/design/slab.md``)."""
 MAX_BLOCK_BITS = 13
 MIN_SLAB_BITS = 12
 """A slab has at least this power of two of ticks: fewer would not resolve the order of events in it."""
@@ -80,7 +81,8 @@ def shortest_delay(network: Network) -> float:
 def block_bits(network: Network) -> int:
     """Return log2 of the most neurons in a block, the same for all ranks: those of a group, or more where rows would be short.
 
-    With a delay each, a row is visited in each piece that it reaches into, for a few words each time: twice the group takes 4.0 instead of 5.1 ns per event.
+    With a delay each, a row is visited in each piece that it reaches into, for a few words each time: twice the group takes 4.0 instead of
+    5.1 ns per event.
     """
     bits = GROUP.bit_length() - 1 + any(np.size(projection.delay) > 1 or isinstance(projection.delay, Distribution) for projection in network.projections)
     synapses = sum(network.expected_synapses(projection) for projection in network.projections)

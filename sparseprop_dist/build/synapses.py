@@ -1,7 +1,8 @@
 """The synapses onto the neurons of a rank.
 
-Two passes over the rules' synapses, a part at a time: count the words of every row, then write them. What a rule draws is a function of counters, so drawing it twice costs time but no memory: two bytes a
-synapse with one delay, four or eight with a delay each, eight more with a weight each, and four a source and block for the pointers.
+Two passes over the rules' synapses, a part at a time: count the words of every row, then write them. What a rule draws is a function of
+counters, so drawing it twice costs time but no memory: two bytes a synapse with one delay, four or eight with a delay each, eight more with
+a weight each, and four a source and block for the pointers.
 """
 
 from collections.abc import Iterator
@@ -43,8 +44,9 @@ class _Rows(NamedTuple):
 def delay_format(projection: Projection, block_bits: int) -> Format:
     """Choose how to store delays.
 
-    Given delays are kept to the tick. Drawn ones are drawn on the grid of the finest unit that fits 32-bit words with the longest one, 2^-20 ms for 4 ms: the law of the delays is
-    discrete there, the events are exact for the delays that were drawn. Where not even 64 bits hold the longest delay in ticks (beyond 8 s), the unit is larger too.
+    Given delays are kept to the tick. Drawn ones are drawn on the grid of the finest unit that fits 32-bit words with the longest one,
+    2^-20 ms for 4 ms: the law of the delays is discrete there, the events are exact for the delays that were drawn. Where not even 64 bits
+    hold the longest delay in ticks (beyond 8 s), the unit is larger too.
     """
     delay, room = projection.delay, 32 - block_bits
     if isinstance(delay, Distribution):
@@ -127,7 +129,8 @@ def _merge(words, weights, start, middle, stop, out_words, out_weights):
 
 @njit
 def _sort_rows(row_ptr, words, weights, spare_words, spare_weights):
-    """Sort each row by its words, stably (two synapses with one delay and target stay in the order of the description): merge sort from below."""
+    """Sort each row by its words, stably (two synapses with one delay and target stay in the order of the description): merge sort from
+    below."""
     for r in range(row_ptr.size - 1):
         n, first = row_ptr[r + 1] - row_ptr[r], row_ptr[r]
         row, own = words[first : first + n], weights[first : first + n]
@@ -143,7 +146,8 @@ def _sort_rows(row_ptr, words, weights, spare_words, spare_weights):
 
 
 def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[list[_Rows], np.ndarray, dict[int, int], int]:
-    """The first pass: return the projections with the places of their rows, the row pointers, the number of words of each kind and of weights."""
+    """The first pass: return the projections with the places of their rows, the row pointers, the number of words of each kind and of
+    weights."""
     todo: list[_Rows] = []
     n_pointers = 0
     for projection in network.projections:
@@ -197,7 +201,8 @@ def _write_rows(network: Network, shares: list[Share], blocks: Blocks, rows: _Ro
 
 
 def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tuple[int, int, int]], bool]]:
-    """One pathway for the neurons, one for the spike sources among the sources of each projection: their ranges (first gid, stop, row), and whether they are spike sources."""
+    """One pathway for the neurons, one for the spike sources among the sources of each projection: their ranges (first gid, stop, row), and
+    whether they are spike sources."""
     out = []
     for rows in todo:
         pool = network.pools(rows.projection).sources
@@ -272,7 +277,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tup
     cursor = np.full((len(pathways), len(blocks.gid)), -1, np.int64)
     for train in (False, True):
         mine = np.array([own == train for _, _, own in pathways], bool) & np.array(with_cursor, bool)
-        here = mine[:, None] & np.array([rows.index >= 0 for rows, _, _ in pathways]).reshape(cursor.shape)
+        here = mine[:, None] & np.array([rows.index >= 0 for rows, _, _ in pathways], bool).reshape(cursor.shape)
         cursor[here] = np.arange(here.sum())
     synapses = Synapses(
         kind=np.array([rows.format.kind for rows, _, _ in pathways], np.uint8),

@@ -1,7 +1,7 @@
 """Which arrivals fall into a piece of the clock, and the row pass that delivers them.
 
-Owns the passes over synapses that the schedules share: `collect` (spikes with arrivals in the piece), `locate` (their words in one block), `add_rows` (sum them into cells, without order), `pick_rows`
-(list those of loud neurons). The order of spikes is in `docs/design/order.md`.
+Owns the passes over synapses that the schedules share: `collect` (spikes with arrivals in the piece), `locate` (their words in one block),
+`add_rows` (sum them into cells, without order), `pick_rows` (list those of loud neurons). The order of spikes is in `docs/design/order.md`.
 """
 
 import numpy as np
@@ -73,7 +73,8 @@ def _limit(ticks, unit, block_bits, most):
 
 @njit
 def _locate_delayed(synapses, words, most, p, block, block_bits, cursors, a, b, scratch, n_keys):
-    """As `locate`, for rows sorted by delay: from the cursor of each, or from its start if that is not known, and write the keys of their arrivals too."""
+    """As `locate`, for rows sorted by delay: from the cursor of each, or from its start if that is not known, and write the keys of their
+    arrivals too."""
     base, unit = synapses.base[p, block], synapses.unit[p]
     pointers = synapses.row_ptr[synapses.index[p, block] :]
     scratch.key_ptr[p, 0] = n_keys
@@ -108,8 +109,8 @@ def _locate_delayed(synapses, words, most, p, block, block_bits, cursors, a, b, 
 def locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys):
     """Write the slice of words that each active spike of a pathway delivers to a block in the piece.
 
-    Arrivals with delays of their own are also written to ``scratch.keys``, behind the first ``n_keys``. Returns the number of arrivals and the new number of keys; both
-    -1 if there is no room for those.
+    Arrivals with delays of their own are also written to ``scratch.keys``, behind the first ``n_keys``. Returns the number of arrivals and
+    the new number of keys; both -1 if there is no room for those.
     """
     if synapses.kind[p] != CONSTANT:
         cursors = (train if synapses.train[p] else flight).cursors[synapses.cursor[p, block]]
@@ -262,7 +263,8 @@ def _pick_constant(words, first, stop, base, flags, keys, places, n):
 
 @njit
 def pick_keys(keys, columns, shift, flags, out, places, n):
-    """Append those of ``keys`` that meet a flagged neuron to ``out``, and where they stand in ``keys`` to ``places``; return the new length."""
+    """Append those of ``keys`` that meet a flagged neuron to ``out``, and where they stand in ``keys`` to ``places``; return the new
+    length."""
     for m in range(keys.size):
         key = keys[m]
         if flags[np.uint64((key >> (TARGET_BITS + shift)) * columns + (key & TARGET_MASK))]:

@@ -5,7 +5,7 @@ Owns the emission order (``docs/design/order.md``) within a piece: time, then tr
 
 from ..errors import OK, SPIKES_FULL
 from ..jit import njit
-from ..state import Counter
+from ..state import NO_TRIGGER, Counter
 
 
 @njit
@@ -33,7 +33,8 @@ def emission_key(flight, train, reference):
 
 @njit
 def precedes(flight, train, x, y):
-    """Does the arrival of reference ``x`` come before that of ``y`` at the same neuron and time? Poisson events first, by input; then spikes in emission order."""
+    """Does the arrival of reference ``x`` come before that of ``y`` at the same neuron and time? Poisson events first, by input; then
+    spikes in emission order."""
     if x < 0 or y < 0:
         return x > y if x < 0 and y < 0 else x < 0
     key_x, key_y = emission_key(flight, train, x), emission_key(flight, train, y)
@@ -44,7 +45,7 @@ def precedes(flight, train, x, y):
 def fire(emitted, counters, flight, train, time, gid, reference):
     """Emit a spike of ``gid``; ``reference`` is that of the arrival that made it, negative if it was not a spike. Returns a status."""
     if reference < 0:
-        return emit(emitted, counters, time, gid, -1, -1)
+        return emit(emitted, counters, time, gid, NO_TRIGGER, -1)
     trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
     return emit(emitted, counters, time, gid, trigger_time, trigger_gid)
 

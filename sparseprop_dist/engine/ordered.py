@@ -1,19 +1,21 @@
 """The ordered schedule: one event at a time, in time order. The reference that the fast schedules must agree with, bit for bit.
 
-For any model of the protocol whose delays are all positive. The clock is cut into *pieces*, at most a slab and at most the smallest delay, so that all arrivals of a piece are known when it begins. For each piece:
+For any model of the protocol whose delays are all positive. The clock is cut into *pieces*, at most a slab and at most the smallest delay,
+so that all arrivals of a piece are known when it begins. For each piece:
 
 1. list every arrival, of Poisson inputs and of spikes, and sort the list by time; arrivals at one neuron and time by the order of events;
 2. put every neuron that does something by itself in the piece (release, crossing by the flow) on a heap, by time;
 3. take the earlier of the two heads until both are beyond the piece, own events first; whatever changed is asked for its next own event.
 
-Then the spikes of the piece take off together. A piece is a transaction: if a buffer is full, the state is put back. Invariant between pieces: all neurons stand at NOW, all spikes before NOW are in flight.
+Then the spikes of the piece take off together. A piece is a transaction: if a buffer is full, the state is put back. Invariant between
+pieces: all neurons stand at NOW, all spikes before NOW are in flight.
 """
 
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
 from ..jit import njit
-from ..models.protocol import FIRED, NEVER, OVERFLOW, act, carry, frame_of, own_event, receive, restore, save
+from ..models.protocol import FIRED, NEVER, OVERFLOW, act, beyond, carry, frame_of, own_event, receive, restore, save
 from ..queue import LOCAL_BITS, pop, push
 from ..state import TARGET_BITS, Counter
 from .arrivals import TARGET_MASK, amount_of, collect, drive_amount, locate, offset_target, words_of
@@ -90,14 +92,21 @@ def _list(model, blocks, synapses, drive, flight, train, scratch, counters, star
 
 
 @njit
-def _later(arrivals, m, key, reference, flight, train):
-    """Does the listed arrival ``m`` come after one of ``key`` and ``reference``?"""
-    return arrivals[0, m] > key or (arrivals[0, m] == key and precedes(flight, train, reference, arrivals[2, m]))
+def _later(arrivals, listed, m, key, reference, place, flight, train):
+    """Does the listed arrival ``m`` come after one of ``key``, ``reference`` and ``place`` in the list? Two synapses of one spike come as
+    they were listed."""
+    if arrivals[0, m] != key:
+        return arrivals[0, m] > key
+    if arrivals[2, m] == reference:
+        return listed[m] > place
+    return precedes(flight, train, reference, arrivals[2, m])
 
 
 @njit
-def _sort(arrivals, n, flight, train):
-    """Sort arrivals in place (Shell; the gaps of Tokuda), by time, neuron, and the order of events."""
+def _sort(arrivals, listed, n, flight, train):
+    """Sort arrivals in place (Shell; the gaps of Tokuda), by time, neuron, and the order of events. ``listed`` is where each stood."""
+    for m in range(n):
+        listed[m] = m
     gap = 1.0
     while gap < n:
         gap = 2.25 * gap + 1.0
@@ -105,12 +114,12 @@ def _sort(arrivals, n, flight, train):
         gap = (gap - 1.0) / 2.25
         step = np.int64(np.ceil(gap))
         for m in range(step, n):
-            key, amount, reference = arrivals[0, m], arrivals[1, m], arrivals[2, m]
+            key, amount, reference, place = arrivals[0, m], arrivals[1, m], arrivals[2, m], listed[m]
             q = m
-            while q >= step and _later(arrivals, q - step, key, reference, flight, train):
-                arrivals[0, q], arrivals[1, q], arrivals[2, q] = arrivals[0, q - step], arrivals[1, q - step], arrivals[2, q - step]
+            while q >= step and _later(arrivals, listed, q - step, key, reference, place, flight, train):
+                arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = arrivals[0, q - step], arrivals[1, q - step], arrivals[2, q - step], listed[q - step]
                 q -= step
-            arrivals[0, q], arrivals[1, q], arrivals[2, q] = key, amount, reference
+            arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = key, amount, reference, place
 
 
 @njit
@@ -173,7 +182,7 @@ def _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, coun
     if status != OK:
         counters[Counter.EXTERNAL], counters[Counter.RECURRENT] = external, recurrent
         return status
-    _sort(scratch.loud, n, flight, train)
+    _sort(scratch.loud, scratch.sorted[0], n, flight, train)
     save(model, 0, n_neurons, scratch.saved)
     status = _run(model, blocks, n, start, a, b, scratch, flight, train, emitted, counters)
     if status != OK:
@@ -182,10 +191,11 @@ def _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, coun
         counters[Counter.EMITTED] = counters[Counter.PIECE]
         counters[Counter.EXTERNAL], counters[Counter.RECURRENT] = external, recurrent
         return status
+    counters[Counter.CULPRIT] = beyond(model, 0, n_neurons)
+    if counters[Counter.CULPRIT] >= 0:
+        return STATE_OVERFLOW
     if b == 1 << slab_bits:
-        counters[Counter.CULPRIT] = carry(model, 0, n_neurons)
-        if counters[Counter.CULPRIT] >= 0:
-            return STATE_OVERFLOW
+        carry(model, 0, n_neurons)
     return OK
 
 
@@ -193,7 +203,8 @@ def _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, coun
 def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, until, slab_bits, piece_bits):
     """Advance all neurons of this rank to tick ``until``; return OK, or the status that tells what stopped it and can be mended.
 
-    ``emitted`` receives the spikes, in emission order. All spikes of other ranks that arrive before ``until`` must be in ``flight``, and all of spike sources in ``train``.
+    ``emitted`` receives the spikes, in emission order. All spikes of other ranks that arrive before ``until`` must be in ``flight``, and
+    all of spike sources in ``train``.
     """
     while counters[Counter.NOW] < until:
         start = (counters[Counter.NOW] >> slab_bits) << slab_bits

@@ -1,7 +1,8 @@
 """Poisson input, exact event by event.
 
-Owns the stream of a group of neurons in a slab: their number is one Poisson number, each event one word of the counter-based generator (its time and its member), in no order, and
-nothing is kept between slabs. Rates that differ between neurons or in time thin the stream of the largest rate of the group.
+Owns the stream of a group of neurons in a slab: their number is one Poisson number, each event one word of the counter-based generator (its
+time and its member), in no order, and nothing is kept between slabs. Rates that differ between neurons or in time thin the stream of the
+largest rate of the group.
 """
 
 import numpy as np
@@ -35,7 +36,8 @@ def _peak(drive, low, stop):
 
 @njit
 def _words(count, c1, c2, c3, key, member_bits, slab_bits, lift, keys):
-    """Fill ``keys`` with ``count`` events: offset << TARGET_BITS | member + lift. Two words a call; the second half holds the second words."""
+    """Fill ``keys`` with ``count`` events: offset << TARGET_BITS | member + lift. Two words a call; the second half holds the second
+    words."""
     half = (count + 1) >> 1
     member, offset = U((1 << member_bits) - 1), U((1 << slab_bits) - 1)
     one, two = keys[:half], keys[half : 2 * half]
@@ -71,9 +73,11 @@ def _filter(drive, e, low, stop, slab, a, b, thin, c1, c2, c3, key, keys):
 
 @njit
 def generate(drive, e, slab, slab_bits, a, b, counters, keys, n):
-    """Append the events of an entry at offsets in [a, b) of slab number ``slab`` to ``keys`` behind the first ``n``; return a status and the new length.
+    """Append the events of an entry at offsets in [a, b) of slab number ``slab`` to ``keys`` behind the first ``n``; return a status and
+    the new length.
 
-    Where the group lies in the block as a whole, members need not be looked at (those beyond the group's end fall on columns that nobody reads).
+    Where the group lies in the block as a whole, members need not be looked at (those beyond the group's end fall on columns that nobody
+    reads).
     """
     low, stop = _pieces(drive, e, slab)
     peak = _peak(drive, low, stop)

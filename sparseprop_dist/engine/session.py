@@ -1,6 +1,7 @@
 """A rank in the middle of a run: its buffers, its counters, and what is done to them between windows.
 
-Owns the memory that schedules work in, and mends what a status says is too small. Knows no communication: spikes of other ranks are handed in.
+Owns the memory that schedules work in, and mends what a status says is too small. Knows no communication: spikes of other ranks are handed
+in.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from ..build.part import Part
 from ..clock import ORIGIN_SPAN, TICK, ticks
 from ..errors import EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationError
 from ..models.protocol import CELLS
-from ..state import CHUNK, Counter, Emitted, Flight, Scratch
+from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch
 
 SPIKE = np.dtype([("time", np.int64), ("trigger_time", np.int64), ("gid", np.int32), ("trigger_gid", np.int32)])
 """A spike on its way between ranks."""
@@ -93,7 +94,8 @@ class Session:
         return self.origin + int(self.counters[Counter.NOW])
 
     def advance(self, until: int) -> np.ndarray:
-        """Advance to the absolute tick ``until``; return the spikes that were made, in emission order (SPIKE, times counted from the origin).
+        """Advance to the absolute tick ``until``; return the spikes that were made, in emission order (SPIKE, times counted from the
+        origin).
 
         Raises
         ------
@@ -137,7 +139,7 @@ class Session:
         order = np.lexsort((gids, times))
         train = _flight(self._n_cursors[1], len(order))
         train.time[:], train.gid[:] = times[order], gids[order]
-        train.trigger_time[:] = train.trigger_gid[:] = -1
+        train.trigger_time[:], train.trigger_gid[:] = NO_TRIGGER, -1
         return train
 
     def _mend(self, status: int) -> None:
@@ -195,7 +197,7 @@ class Session:
         shift = slabs << self.part.slab_bits
         n = int(self.counters[Counter.FLIGHT])
         self.flight.time[:n] -= shift
-        self.flight.trigger_time[:n] -= np.where(self.flight.trigger_time[:n] == -1, 0, shift)
+        self.flight.trigger_time[:n] -= np.where(self.flight.trigger_time[:n] == NO_TRIGGER, 0, shift)
         self.part.model.keep_origin(shift)
         self.counters[Counter.NOW] -= shift
         self.counters[Counter.SLAB] += slabs

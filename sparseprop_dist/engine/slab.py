@@ -1,21 +1,23 @@
 """The slab schedule: quiet neurons add up, loud ones are replayed.
 
-For additive models whose delays are all positive. The clock is cut into *pieces*, at most a slab and at most the smallest delay, so that all arrivals of a piece are known when it begins.
-For each piece, for each block of neurons:
+For additive models whose delays are all positive. The clock is cut into *pieces*, at most a slab and at most the smallest delay, so that
+all arrivals of a piece are known when it begins. For each piece, for each block of neurons:
 
 1. add every arrival, without order, to sums of excitation and inhibition per neuron and *cell* (a sixteenth of a slab, or more);
-2. sweep: a neuron whose state plus all excitation of a cell stays below the threshold's minimum in that cell is quiet there, whatever the order of its arrivals was: it is done;
+2. sweep: a neuron whose state plus all excitation of a cell stays below the threshold's minimum in that cell is quiet there, whatever the
+   order of its arrivals was: it is done;
 3. pick the arrivals of loud neurons, bring them into order, and replay them one at a time from the last quiet cell on.
 
-Then the spikes of the piece take off together. Sums of integers do not depend on order, so this gives the bits of the ordered schedule. A block is a transaction: if a buffer is full, its state is put back and the
-status tells the caller what to enlarge before it calls again. Invariant between pieces: all neurons stand at NOW, all spikes before NOW are in flight. See ``docs/design/slab.md``.
+Then the spikes of the piece take off together. Sums of integers do not depend on order, so this gives the bits of the ordered schedule. A
+block is a transaction: if a buffer is full, its state is put back and the status tells the caller what to enlarge before it calls again.
+Invariant between pieces: all neurons stand at NOW, all spikes before NOW are in flight. See ``docs/design/slab.md``.
 """
 
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
 from ..jit import njit
-from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, carry, frame_of, increment, own_event, receive, restore, save, sweep
+from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, beyond, carry, frame_of, increment, own_event, receive, restore, save, sweep
 from ..state import TARGET_BITS, Counter
 from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_keys, pick_rows
 from .emission import fire, launch, precedes
@@ -153,7 +155,8 @@ def _replay_loud(model, first, n, gid, start, a, b, c0, c1, shift, scratch, flig
 
 @njit
 def _locate(synapses, flight, train, block, block_bits, a, b, scratch, n_keys, volume):
-    """Locate the arrivals of all pathways at a block; return the number of all arrivals (negative: no room), and the sum of their largest weights, from those of the inputs on."""
+    """Locate the arrivals of all pathways at a block; return the number of all arrivals (negative: no room), and the sum of their largest
+    weights, from those of the inputs on."""
     n_arrivals = n_keys
     for p in range(synapses.kind.size):
         if synapses.index[p, block] >= 0:
@@ -230,7 +233,8 @@ def _step(model, blocks, synapses, drive, flight, train, emitted, scratch, count
 def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, until, slab_bits, piece_bits):
     """Advance all neurons of this rank to tick ``until``; return OK, or the status that tells what stopped it and can be mended.
 
-    ``emitted`` receives the spikes, in emission order. All spikes of other ranks that arrive before ``until`` must be in ``flight``, and all of spike sources in ``train``.
+    ``emitted`` receives the spikes, in emission order. All spikes of other ranks that arrive before ``until`` must be in ``flight``, and
+    all of spike sources in ``train``.
     """
     while counters[Counter.NOW] < until:
         start = (counters[Counter.NOW] >> slab_bits) << slab_bits
@@ -245,11 +249,12 @@ def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, cou
             status = _step(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits)
             if status != OK:
                 return status
+            first, n = blocks.first[block], blocks.first[block + 1] - blocks.first[block]
+            counters[Counter.CULPRIT] = beyond(model, first, n)
+            if counters[Counter.CULPRIT] >= 0:
+                return STATE_OVERFLOW
             if b == 1 << slab_bits:
-                culprit = carry(model, blocks.first[block], blocks.first[block + 1] - blocks.first[block])
-                if culprit >= 0:
-                    counters[Counter.CULPRIT] = culprit
-                    return STATE_OVERFLOW
+                carry(model, first, n)
             counters[Counter.BLOCK] = block + 1
         status = launch(emitted, flight, counters)
         if status != OK:

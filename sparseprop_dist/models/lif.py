@@ -24,6 +24,7 @@ from sparseprop_dist.models.protocol import (
     OVERFLOW,
     accumulate,
     act,
+    beyond,
     carry,
     frame_of,
     increment,
@@ -36,6 +37,8 @@ from sparseprop_dist.models.protocol import (
 
 RESOLUTION = 48
 """V_th - V_reset is at most this power of two of quanta (at least half of it): a quantum is about 5e-15 of it."""
+SLACK = 64
+"""Quanta below threshold, 2e-13 to 5e-13 of V_th - V_reset, that count as at it: a sum of inputs that is exactly the threshold fires, although each was rounded."""
 ABSORB = -(1 << 61)
 """State of a refractory neuron that ignores its inputs: whatever is added in a slab, it stays far below threshold."""
 LIMIT = 1 << 60
@@ -177,7 +180,8 @@ class Frame(NamedTuple):
 
 
 class LIFRecord(NamedTuple):
-    """LIF neurons of one rank: y = (V - V_inf) gain e^((offset - half)/tau_m) is constant between inputs. All arrays have one entry a neuron."""
+    """LIF neurons of one rank: y = (V - V_inf) gain e^((offset - half)/tau_m) is constant between inputs. All arrays have one entry a
+    neuron."""
 
     y: np.ndarray  # int64, quanta
     release: np.ndarray  # int64, tick at which the neuron leaves refractoriness, or FREE
@@ -196,10 +200,11 @@ class LIFRecord(NamedTuple):
         return bool((self.rate[start:stop] == self.rate[start]).all() and (self.gain[start:stop] == self.gain[start]).all())
 
     def threshold_bounds(self, start: int, stop: int, offsets: np.ndarray) -> np.ndarray:
-        """Return int64 (offsets, neurons): what a state must reach for its neuron to fire at an offset, less a guard for rounding (2 quanta, and a tick of the flow)."""
+        """Return int64 (offsets, neurons): what a state must reach for its neuron to fire at an offset, less a guard for rounding (2
+        quanta, and a tick of the flow)."""
         factor = python_body(exp_small)((offsets[:, None] - self.half) * self.rate[None, start:stop])
         exact = np.rint(self.threshold[None, start:stop] * factor).astype(np.int64)
-        return exact - 2 - (np.abs(exact) >> 40)
+        return exact - SLACK - 2 - (np.abs(exact) >> 40)
 
     def largest_increment(self, start: int, stop: int, weight: float) -> float:
         """Return a bound on the increment that 1 mV makes in a slab, and refuse a weight (mV) that the state cannot hold."""
@@ -249,10 +254,11 @@ def _receive(model, i, start, offset, amount):
     if model.release[i] != FREE:
         if model.keep[i]:
             model.y[i] += amount
+            return NOTHING if abs(model.y[i]) < LIMIT else OVERFLOW
         return NOTHING
     y = model.y[i] + amount
     model.y[i] = y
-    if y >= _scaled(model.threshold[i], model, i, offset):
+    if y >= _scaled(model.threshold[i], model, i, offset) - SLACK:
         return _fire(model, i, start, offset)
     return NOTHING if y > -LIMIT else OVERFLOW
 
@@ -269,7 +275,7 @@ def _own_event(model, i, start, after):
         return model.release[i] - start
     y, threshold = model.y[i], model.threshold[i]
     if threshold >= 0.0:
-        return after if y >= _scaled(threshold, model, i, after) else NEVER
+        return after if y >= _scaled(threshold, model, i, after) - SLACK else NEVER
     ratio = y / threshold
     if ratio > 1.1:  # beyond e^(1/64), the slab's end
         return NEVER
@@ -350,15 +356,22 @@ def _restore(model, i, copy, k):
     model.release[i] = copy[1, k]
 
 
+@implements(beyond, LIFRecord)
+def _beyond(model, first, n):
+    y = model.y[first : first + n]
+    largest = np.int64(0)
+    for k in range(n):
+        largest = max(largest, abs(y[k]) if y[k] != ABSORB else 0)
+    if largest < LIMIT:
+        return -1
+    for k in range(n):
+        if y[k] != ABSORB and abs(y[k]) >= LIMIT:
+            return first + k
+    return -1
+
+
 @implements(carry, LIFRecord)
 def _carry(model, first, n):
     y, decay = model.y[first : first + n], model.decay[first : first + n]
-    largest = np.int64(0)
     for k in range(n):
-        largest = max(largest, y[k] if y[k] > 0 else -y[k] if y[k] != ABSORB else 0)
         y[k] = np.int64(np.rint(y[k] * decay[k])) if y[k] != ABSORB else ABSORB
-    if largest > LIMIT:
-        for k in range(n):
-            if abs(y[k]) > LIMIT // 2 and y[k] != ABSORB:
-                return first + k
-    return -1

@@ -107,7 +107,7 @@ def test_full_disk(mpirun, tmp_path):
     config = written(tmp_path, NETWORK.replace("rate = 1000.0", "rate = 50000.0"))
     arguments = [tmp_path / "script.py", "run", config, "--until", "500", "--output", tmp_path / "run", "--quiet"]
     ended = mpirun(2, arguments, status=1)
-    assert re.match(r'sparseprop: error: rank \d: the spikes cannot be written to "\S+" any more \(File too large\); the spik', ended.stderr)
+    assert re.match(r'sparseprop: error: rank \d: the spikes cannot be written to "\S+" any more \(File too large\); the', ended.stderr)
     assert "Traceback" not in ended.stderr
 
 
