@@ -124,6 +124,7 @@ class Scratch(NamedTuple):
     flags_flat: np.ndarray  # uint8, the same memory
     saved: np.ndarray  # int64 (states, columns, or neurons), state at the start of the piece
     heap: np.ndarray  # int64, keys of `queue`, where a schedule needs it
+    own: np.ndarray  # int64 (neurons,), offset at which each acts by itself next, where a schedule needs it
     loud: np.ndarray  # int64 (3, L): key, increment and reference of arrivals that are replayed
     sorted: np.ndarray  # int64 (3, L): the same, by neuron and time
     member: np.ndarray  # int64 (3, columns): per neuron start and end in `sorted`, and the list of neurons

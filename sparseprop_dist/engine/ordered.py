@@ -129,18 +129,20 @@ def _gid(blocks, i):
 
 
 @njit
-def _push_own(model, i, start, after, b, heap, n):
+def _push_own(model, i, start, after, b, scratch, n):
+    """Note when neuron ``i`` acts by itself next, and put it on the heap if that is in the piece; what the heap said before is void."""
     offset = own_event(model, i, start, after)
-    return push(heap, n, offset << LOCAL_BITS | i) if offset < b else n
+    scratch.own[i] = offset
+    return push(scratch.heap, n, offset << LOCAL_BITS | i) if offset < b else n
 
 
 @njit
 def _run(model, blocks, n_arrivals, start, a, b, scratch, flight, train, emitted, counters):
     """The loop: own events and arrivals in time order."""
-    arrivals, heap = scratch.loud, scratch.heap
+    arrivals, heap, next_own = scratch.loud, scratch.heap, scratch.own
     n_heap = np.int64(0)
     for i in range(blocks.first[-1]):
-        n_heap = _push_own(model, i, start, a, b, heap, n_heap)
+        n_heap = _push_own(model, i, start, a, b, scratch, n_heap)
     m = 0
     while n_heap > 0 or m < n_arrivals:
         own = heap[0] >> LOCAL_BITS if n_heap > 0 else NEVER
@@ -149,7 +151,7 @@ def _run(model, blocks, n_arrivals, start, a, b, scratch, flight, train, emitted
         if own <= arrival:
             i = heap[0] & LOCAL_MASK
             n_heap = pop(heap, n_heap)
-            if own_event(model, i, start, own) != own:
+            if next_own[i] != own:
                 continue
             code, reference = act(model, i, start, own), np.int64(-1)
         else:
@@ -163,7 +165,7 @@ def _run(model, blocks, n_arrivals, start, a, b, scratch, flight, train, emitted
             status = fire(emitted, counters, flight, train, start + now, _gid(blocks, i), reference)
             if status != OK:
                 return status
-        n_heap = _push_own(model, i, start, now + 1, b, heap, n_heap)
+        n_heap = _push_own(model, i, start, now + 1, b, scratch, n_heap)
     return OK
 
 

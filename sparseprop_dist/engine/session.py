@@ -56,6 +56,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         flags_flat=flags.reshape(-1),
         saved=np.zeros((2, max(columns, n_neurons) if whole else columns), np.int64),
         heap=np.zeros(2 * n_neurons + capacity if whole else 0, np.int64),
+        own=np.zeros(n_neurons if whole else 0, np.int64),
         loud=np.zeros((3, capacity), np.int64),
         sorted=np.zeros((3, capacity), np.int64),
         member=np.zeros((3, columns), np.int64),

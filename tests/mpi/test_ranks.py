@@ -28,7 +28,7 @@ def test_spikes_do_not_depend_on_ranks_or_windows(mpirun, tmp_path: Path) -> Non
         folder = tmp_path / str(n)
         folder.mkdir()
         found[n] = json.loads(mpirun(n, [TESTS / "on_ranks.py", folder], timeout=200.0).stdout)
-    assert len(found[1]) > 90
+    assert len(found[1]) > 55
     for n in RANKS[1:]:
         assert found[n] == found[1]
     for name, digest in found[1].items():  # nor on windows, nor on the schedule
