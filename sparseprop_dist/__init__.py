@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
     from sparseprop_dist.errors import InputError, SimulationError
     from sparseprop_dist.inputs import Poisson, SpikeTrains
-    from sparseprop_dist.models.lif import LIF, IntFire1
+    from sparseprop_dist.models.intfire1 import IntFire1
+    from sparseprop_dist.models.lif import LIF
     from sparseprop_dist.network_file import load
     from sparseprop_dist.plan import plan
     from sparseprop_dist.result import Result
@@ -82,7 +83,8 @@ _HOME = {
     "distributions": ("Lognormal", "Normal", "Uniform"),
     "errors": ("InputError", "SimulationError"),
     "inputs": ("Poisson", "SpikeTrains"),
-    "models.lif": ("LIF", "IntFire1"),
+    "models.intfire1": ("IntFire1",),
+    "models.lif": ("LIF",),
     "network_file": ("load",),
     "plan": ("plan",),
     "result": ("Result",),

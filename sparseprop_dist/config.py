@@ -22,7 +22,8 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import DISTRIBUTIONS
 from sparseprop_dist.errors import InputError, nearest
 from sparseprop_dist.inputs import Poisson, SpikeTrains
-from sparseprop_dist.models.lif import LIF, IntFire1
+from sparseprop_dist.models.intfire1 import IntFire1
+from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.parameters import frozen, spoken
 from sparseprop_dist.quantile import Floats
 from sparseprop_dist.rules import RULES, Origin, Pairs

@@ -55,8 +55,14 @@ def _row(part: Part, p: int, block: int, row: int) -> tuple[np.ndarray, np.ndarr
     synapses, blocks = part.synapses, part.blocks
     first, stop = synapses.row_ptr[synapses.index[p, block] + row], synapses.row_ptr[synapses.index[p, block] + row + 1]
     kind, base = synapses.kind[p], synapses.base[p, block]
-    words = (synapses.words16 if kind == CONSTANT else synapses.words32 if kind == DELAYED_32 else synapses.words64)[base + first : base + stop]
-    weights = synapses.weights[synapses.weight_base[p, block] + first :][: stop - first] if synapses.weighted[p] else np.full(len(words), synapses.weight[p])
+    words = (synapses.words16 if kind == CONSTANT else synapses.words32 if kind == DELAYED_32 else synapses.words64)[
+        base + first : base + stop
+    ]
+    weights = (
+        synapses.weights[synapses.weight_base[p, block] + first :][: stop - first]
+        if synapses.weighted[p]
+        else np.full(len(words), synapses.weight[p])
+    )
     words = words.astype(np.int64)
     if kind == CONSTANT:
         return blocks.gid[block] + words, weights, np.full(len(words), synapses.delay[p])

@@ -9,7 +9,8 @@ import numpy as np
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Lognormal, Normal, Uniform
 from sparseprop_dist.inputs import Poisson, SpikeTrains
-from sparseprop_dist.models.lif import LIF, IntFire1
+from sparseprop_dist.models.intfire1 import IntFire1
+from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, PairwiseBernoulli
 
 BELOW = LIF(tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0, t_ref=2.0, V_m=Uniform(0.0, 20.0))
@@ -67,7 +68,13 @@ def mixed(seed: int) -> Network:
     network.add_population("lif", 21, LIF(E_L=0.0, V_th=1.0, V_reset=0.0, V_m=0.0, refractory_input=True))
     network.add_population("cells", 14, IntFire1(tau=Uniform(5.0, 12.0), refrac=3.0))
     network.connect(["retina", "cells", "lif"], ["lif", "cells"], FixedIndegree(8, allow_multapses=False), weight=0.3127, delay=0.5)
-    network.connect("retina", ["lif", "cells"], AllToAll(), weight=draw.choice([0.4313, -0.2171, 0.8893], (5, 35)), delay=draw.choice([0.0, 0.5, 1.25], 175))
+    network.connect(
+        "retina",
+        ["lif", "cells"],
+        AllToAll(),
+        weight=draw.choice([0.4313, -0.2171, 0.8893], (5, 35)),
+        delay=draw.choice([0.0, 0.5, 1.25], 175),
+    )
     network.connect(["cells", "lif"], ["lif", "cells"], OneToOne(), weight=-0.3041, delay=0.5)
     network.connect("lif", "cells", AllToAll(), weight=0.1079, delay=draw.uniform(1.0, 1000.0, 294))  # too long for 32-bit words
     network.add_input(["cells", "lif"], SpikeTrains([1.0, 1.0, 2.5, 40.0], [0, 20, 20, 34]), weight=2.0, delay=0.5)

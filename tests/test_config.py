@@ -14,7 +14,8 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Lognormal, Normal, Uniform
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Poisson, SpikeTrains
-from sparseprop_dist.models.lif import LIF, IntFire1
+from sparseprop_dist.models.intfire1 import IntFire1
+from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, Pairs, PairwiseBernoulli
 from sparseprop_dist.sonata import write_spikes
 

@@ -28,6 +28,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "configuration connectivity"),
     (1, "models models.protocol"),
     (1, "models.lif"),
+    (1, "models.intfire1"),
     (2, "partition record"),
     (3, "build.*"),
     (3, "engine.*"),

@@ -33,7 +33,9 @@ def is_count(count: float, mean: float) -> bool:
 
 
 # 1,024 is a group whole, 1,000 one that is not, 1,500 a group and a part of one; 300 Hz makes few events a group and slab, 20 kHz many
-@pytest.mark.parametrize(("size", "rate", "until"), [(1, 2000.0, 2000.0), (60, 300.0, 500.0), (1000, 20_000.0, 3.0), (1024, 3000.0, 20.0), (1500, 800.0, 40.0)])
+@pytest.mark.parametrize(
+    ("size", "rate", "until"), [(1, 2000.0, 2000.0), (60, 300.0, 500.0), (1000, 20_000.0, 3.0), (1024, 3000.0, 20.0), (1500, 800.0, 40.0)]
+)
 @pytest.mark.parametrize("tau_m", [1.3, 40.0])
 def test_counts_and_intervals(size: int, rate: float, until: float, tau_m: float) -> None:
     """tau_m sets the slabs in which events are drawn; nothing shows of them."""
@@ -43,7 +45,9 @@ def test_counts_and_intervals(size: int, rate: float, until: float, tau_m: float
     counts = np.bincount(ids, minlength=size)
     dispersion = ((counts - mean) ** 2 / mean).sum()
     assert LEAST_P < stats.chi2.cdf(dispersion, size) < 1.0 - LEAST_P
-    complete = int(mean - 6.0 * math.sqrt(mean))  # intervals that every neuron has: a look at all would prefer short ones, which end in time
+    complete = int(
+        mean - 6.0 * math.sqrt(mean)
+    )  # intervals that every neuron has: a look at all would prefer short ones, which end in time
     if complete > 0:
         intervals = [np.diff(times[ids == k], prepend=0.0)[:complete] for k in range(size)]
         assert {len(own) for own in intervals} == {complete}

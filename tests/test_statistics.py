@@ -17,9 +17,8 @@ from sparseprop_dist.build.part import lower
 from sparseprop_dist.description import Network, Projection
 from sparseprop_dist.distributions import Lognormal, Normal, Uniform
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.inputs import Poisson
 from sparseprop_dist.models.lif import LIF
-from sparseprop_dist.rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, PairwiseBernoulli, Pairs, Rule
+from sparseprop_dist.rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, Pairs, PairwiseBernoulli, Rule
 
 LEAST_P = 1e-3
 """Seeds are fixed, so a test passes or fails for ever; about one seed in a thousand would fail it."""

@@ -10,4 +10,5 @@ net.connect(inh, [exc, inh], sp.FixedIndegree(200), weight=-0.5, delay=1.5)
 net.add_input([exc, inh], sp.Poisson(rate=20_000.0), weight=0.1)
 
 result = sp.simulate(net, until=1000.0)
-print(f"{result.summary['spikes']} spikes, {result.summary['mean_rate']:.1f} Hz, CV {result.summary['cv']:.2f}")
+if result.rank == 0:
+    print(f"{result.summary['spikes']} spikes, {result.summary['mean_rate']:.1f} Hz, CV {result.summary['cv']:.2f}")

@@ -1,5 +1,7 @@
 """The Poisson inputs of a rank: one entry for each input, group of neurons and block."""
 
+from typing import Any
+
 import numpy as np
 
 from ..clock import ticks
@@ -34,7 +36,9 @@ class _Builder:
             for group in range(start // GROUP, -(-stop // GROUP)):
                 self._entry(k, driven, block, start, stop, offset, group, groups_before, size)
 
-    def _entry(self, k: int, driven: Input, block: int, start: int, stop: int, offset: int, group: int, groups_before: int, size: int) -> None:
+    def _entry(
+        self, k: int, driven: Input, block: int, start: int, stop: int, offset: int, group: int, groups_before: int, size: int
+    ) -> None:
         begin, end = group * GROUP, min((group + 1) * GROUP, size)
         rates = self.network.input_rates(driven, offset + begin, offset + end)
         peak = rates.max(axis=1)
@@ -66,10 +70,17 @@ class _Builder:
         self.pieces.append((starts >> self.slab_bits, starts & ((1 << self.slab_bits) - 1), peak, firsts))
 
     def finish(self) -> Drive:
-        order = np.argsort([block for block, _ in self.entries], kind="stable") if self.entries else []
-        fields = {name: np.array([self.entries[e][1][name] for e in order], np.float64 if name in ("weight", "largest") else np.int64) for name in FIELDS}
+        order: Any = np.argsort([block for block, _ in self.entries], kind="stable") if self.entries else []
+        fields = {
+            name: np.array([self.entries[e][1][name] for e in order], np.float64 if name in ("weight", "largest") else np.int64)
+            for name in FIELDS
+        }
         fields["whole"] = fields["whole"].astype(np.uint8)
-        counts = np.bincount([block for block, _ in self.entries], minlength=len(self.blocks.gid)) if self.entries else np.zeros(len(self.blocks.gid), int)
+        counts = (
+            np.bincount([block for block, _ in self.entries], minlength=len(self.blocks.gid))
+            if self.entries
+            else np.zeros(len(self.blocks.gid), int)
+        )
         pieces = [self.pieces[e] for e in order]
         slabs, offsets, peaks, firsts = (np.concatenate([piece[c] for piece in pieces]) if pieces else np.empty(0) for c in range(4))
         return Drive(

@@ -1,5 +1,6 @@
 """The neurons of a rank: their record and their blocks."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,12 @@ def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_b
     values: list[dict[str, np.ndarray]] = []
     for share in shares:
         population = network.population(share.population)
-        drawn = dict(network.checked_parameters(population, share.start, share.stop))
+        drawn: dict[str, Any] = dict(network.checked_parameters(population, share.start, share.stop))
         drawn["refractory_input"] = np.full(share.stop - share.start, population.model.lowered().refractory_input)  # type: ignore[union-attr]
         drawn["gid"] = share.first_gid + np.arange(share.start, share.stop)
         values.append(drawn)
     joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]} if values else {}
-    models = [network.population(share.population).model.lowered() for share in shares]  # type: ignore[union-attr]
+    models: list[Any] = [network.population(share.population).model.lowered() for share in shares]  # type: ignore[union-attr]
     record = models[0].record(joined, slab_bits)
     first, gids = _cut(shares, block_bits)
     uniform, bounds, bounds_first = _bounds(record, first, slab_bits)
@@ -47,7 +48,7 @@ def _bounds(record: Any, first: np.ndarray, slab_bits: int) -> tuple[np.ndarray,
     offsets = np.arange(CELLS + 1) * ((1 << slab_bits) // CELLS)
     uniform = np.zeros(len(first) - 1, np.uint8)
     columns, starts = [np.empty((CELLS + 1, 0), np.int64)], [0]
-    for block, (start, stop) in enumerate(zip(first[:-1], first[1:], strict=True)):
+    for block, (start, stop) in enumerate(itertools.pairwise(first)):
         uniform[block] = record.is_uniform(start, stop)
         bound = record.threshold_bounds(start, stop, offsets)
         if (bound == bound[:, :1]).all():

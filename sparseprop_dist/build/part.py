@@ -63,7 +63,7 @@ def smallest_tau(network: Network) -> float:
     least = math.inf
     for population in network.populations:
         if not isinstance(population.model, SpikeTrains):
-            tau = population.model.lowered().tau_m
+            tau = population.model.lowered().tau_m  # type: ignore[attr-defined]
             least = min(least, tau.lowest if isinstance(tau, Distribution) else float(np.min(tau)))
     return least
 
@@ -73,7 +73,7 @@ def shortest_delay(network: Network) -> float:
     delays = [
         projection.delay.lowest if isinstance(projection.delay, Distribution) else float(np.min(projection.delay))
         for projection in network.projections
-        if not all(network.population(name).is_source for name in projection.sources) and np.size(projection.delay)
+        if not all(network.population(name).is_source for name in projection.sources) and np.size(projection.delay)  # type: ignore[arg-type]
     ]
     return max(min(delays, default=math.inf), TICK)
 
@@ -84,7 +84,7 @@ def block_bits(network: Network) -> int:
     With a delay each, a row is visited in each piece that it reaches into, for a few words each time: twice the group takes 4.0 instead of
     5.1 ns per event.
     """
-    bits = GROUP.bit_length() - 1 + any(np.size(projection.delay) > 1 or isinstance(projection.delay, Distribution) for projection in network.projections)
+    bits = GROUP.bit_length() - 1 + any(isinstance(projection.delay, Distribution | np.ndarray) for projection in network.projections)
     synapses = sum(network.expected_synapses(projection) for projection in network.projections)
     row = synapses / max(network.n_sources, 1) * GROUP / max(network.n_neurons, 1)
     while row < LEAST_ROW and bits < MAX_BLOCK_BITS and (1 << bits) < network.n_neurons:
@@ -104,7 +104,8 @@ def build(network: Network, partition: Partition, rank: int) -> Part:
     shares = partition.shares(rank)
     bits = slab_bits(smallest_tau(network), shortest_delay(network))
     if bits < MIN_SLAB_BITS:
-        raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH:.2g} ms can be resolved")
+        least = 2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH
+        raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {least:.2g} ms can be resolved")
     model, blocks = build_neurons(network, shares, bits, block_bits(network))
     synapses, largest_weight, n_synapses, needs = build_synapses(network, shares, blocks)
     drive, largest_drive = build_drive(network, shares, blocks, bits)

@@ -35,7 +35,7 @@ class _Rows(NamedTuple):
     projection: Projection
     format: Format
     weighted: bool
-    index: np.ndarray  # int64 (B,)
+    places: np.ndarray  # int64 (B,), where the row pointers start, or -1
     base: np.ndarray  # int64 (B,)
     weight_base: np.ndarray  # int64 (B,)
     n_rows: int
@@ -51,7 +51,11 @@ def delay_format(projection: Projection, block_bits: int) -> Format:
     delay, room = projection.delay, 32 - block_bits
     if isinstance(delay, Distribution):
         bits = int(ticks(delay.highest)).bit_length()
-        return Format(DELAYED_32, max(0, bits - room), 0) if bits - room <= TICK_BITS - 16 else Format(DELAYED_64, max(0, bits - 63 + block_bits), 0)
+        return (
+            Format(DELAYED_32, max(0, bits - room), 0)
+            if bits - room <= TICK_BITS - 16
+            else Format(DELAYED_64, max(0, bits - 63 + block_bits), 0)
+        )
     each = ticks(np.atleast_1d(delay))
     if each.size == 0 or (each == each[0]).all():
         return Format(CONSTANT, 0, int(each[0]) if each.size else 1)
@@ -156,7 +160,9 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[
         for block in _blocks_of(network, projection, shares, blocks):
             index[block] = n_pointers
             n_pointers += n_rows + 1
-        weighted = isinstance(projection.weight, Distribution) or (isinstance(projection.weight, np.ndarray) and np.ptp(projection.weight) > 0)
+        weighted = isinstance(projection.weight, Distribution) or (
+            isinstance(projection.weight, np.ndarray) and np.ptp(projection.weight) > 0
+        )
         empty = np.full(len(blocks.gid), -1, np.int64)
         todo.append(_Rows(projection, delay_format(projection, blocks.block_bits), bool(weighted), index, empty, empty.copy(), n_rows))
     row_ptr = np.zeros(n_pointers, np.int32)
@@ -164,9 +170,9 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[
     n_weights = 0
     for rows in todo:
         for _, part in parts(network, rows.projection, shares):
-            _count(part.ptr, part.sources, part.start, blocks.first, rows.index, row_ptr)
-        for block in np.flatnonzero(rows.index >= 0):
-            pointers = row_ptr[rows.index[block] : rows.index[block] + rows.n_rows + 1]
+            _count(part.ptr, part.sources, part.start, blocks.first, rows.places, row_ptr)
+        for block in np.flatnonzero(rows.places >= 0).tolist():
+            pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
             np.cumsum(pointers, out=pointers)
             rows.base[block], rows.weight_base[block] = n_words[rows.format.kind], n_weights
             n_words[rows.format.kind] += int(pointers[-1])
@@ -177,10 +183,16 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[
 def _blocks_of(network: Network, projection: Projection, shares: list[Share], blocks: Blocks) -> list[int]:
     """The blocks that hold targets of a projection."""
     own = [share for share in shares if share.population in projection.targets]
-    return [block for block, first in enumerate(blocks.first[:-1]) if any(share.local <= first < share.local + share.stop - share.start for share in own)]
+    return [
+        block
+        for block, first in enumerate(blocks.first[:-1])
+        if any(share.local <= first < share.local + share.stop - share.start for share in own)
+    ]
 
 
-def _write_rows(network: Network, shares: list[Share], blocks: Blocks, rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, weights: np.ndarray) -> None:
+def _write_rows(
+    network: Network, shares: list[Share], blocks: Blocks, rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, weights: np.ndarray
+) -> None:
     """The second pass, of one projection."""
     for _, part in parts(network, rows.projection, shares):
         delays = np.empty(0, np.uint64)
@@ -188,9 +200,23 @@ def _write_rows(network: Network, shares: list[Share], blocks: Blocks, rows: _Ro
             delays = stored_delays(synapse_values(network, rows.projection, part, "delays"), rows.format)
         own = synapse_values(network, rows.projection, part, "weights") if rows.weighted else np.empty(0)
         own = np.ascontiguousarray(own)
-        _fill(part.ptr, part.sources, part.start, blocks.first, rows.index, rows.base, rows.weight_base, row_ptr, words, delays, blocks.block_bits, own, weights)
-    for block in np.flatnonzero(rows.index >= 0):
-        pointers = row_ptr[rows.index[block] : rows.index[block] + rows.n_rows + 1]
+        _fill(
+            part.ptr,
+            part.sources,
+            part.start,
+            blocks.first,
+            rows.places,
+            rows.base,
+            rows.weight_base,
+            row_ptr,
+            words,
+            delays,
+            blocks.block_bits,
+            own,
+            weights,
+        )
+    for block in np.flatnonzero(rows.places >= 0):
+        pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
         pointers[1:] = pointers[:-1].copy()
         pointers[0] = 0
         if rows.format.kind != CONSTANT:
@@ -208,8 +234,12 @@ def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tup
         pool = network.pools(rows.projection).sources
         starts = np.concatenate([[0], np.cumsum([len(gids) for gids in pool.gids])])
         for train in (False, True):
-            ranges = [(gids.start, gids.stop, int(row)) for name, gids, row in zip(pool.names, pool.gids, starts, strict=False) if network.population(name).is_source == train]
-            if ranges and (rows.index >= 0).any():
+            ranges = [
+                (gids.start, gids.stop, int(row))
+                for name, gids, row in zip(pool.names, pool.gids, starts, strict=False)
+                if network.population(name).is_source == train
+            ]
+            if ranges and (rows.places >= 0).any():
                 out.append((rows, ranges, train))
     return out
 
@@ -219,8 +249,8 @@ def _delay_range(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, block_bits
     if rows.format.kind == CONSTANT:
         return rows.format.delay, rows.format.delay
     least, most = 1 << 61, 0
-    for block in np.flatnonzero(rows.index >= 0):
-        n = int(row_ptr[rows.index[block] + rows.n_rows])
+    for block in np.flatnonzero(rows.places >= 0):
+        n = int(row_ptr[rows.places[block] + rows.n_rows])
         if n:
             own = words[rows.base[block] : rows.base[block] + n]
             least = min(least, int(own.min() >> block_bits) << rows.format.unit)
@@ -231,8 +261,8 @@ def _delay_range(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, block_bits
 def _largest(rows: _Rows, row_ptr: np.ndarray, weights: np.ndarray, n_blocks: int) -> np.ndarray:
     """Return the largest absolute weight onto each block, mV."""
     largest = np.zeros(n_blocks)
-    for block in np.flatnonzero(rows.index >= 0):
-        n = int(row_ptr[rows.index[block] + rows.n_rows])
+    for block in np.flatnonzero(rows.places >= 0):
+        n = int(row_ptr[rows.places[block] + rows.n_rows])
         own = weights[rows.weight_base[block] : rows.weight_base[block] + n] if rows.weighted else _one_weight(rows.projection)
         largest[block] = np.abs(own).max() if n else 0.0
     return largest
@@ -248,8 +278,8 @@ def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarr
     needs = np.zeros(network.n_neurons, bool)
     for rows in todo:
         targets = np.zeros(rows.n_rows, bool)
-        for block in np.flatnonzero(rows.index >= 0):
-            targets |= np.diff(row_ptr[rows.index[block] : rows.index[block] + rows.n_rows + 1]) > 0
+        for block in np.flatnonzero(rows.places >= 0):
+            targets |= np.diff(row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]) > 0
         row = 0
         for gids in network.pools(rows.projection).sources.gids:
             if gids.start < network.n_neurons:
@@ -277,7 +307,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tup
     cursor = np.full((len(pathways), len(blocks.gid)), -1, np.int64)
     for train in (False, True):
         mine = np.array([own == train for _, _, own in pathways], bool) & np.array(with_cursor, bool)
-        here = mine[:, None] & np.array([rows.index >= 0 for rows, _, _ in pathways], bool).reshape(cursor.shape)
+        here = mine[:, None] & np.array([rows.places >= 0 for rows, _, _ in pathways], bool).reshape(cursor.shape)
         cursor[here] = np.arange(here.sum())
     synapses = Synapses(
         kind=np.array([rows.format.kind for rows, _, _ in pathways], np.uint8),
@@ -292,7 +322,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tup
         range_first=np.array([item[0] for item in ranges], np.int64),
         range_stop=np.array([item[1] for item in ranges], np.int64),
         range_row=np.array([item[2] for item in ranges], np.int64),
-        index=np.array([rows.index for rows, _, _ in pathways], np.int64).reshape(cursor.shape),
+        index=np.array([rows.places for rows, _, _ in pathways], np.int64).reshape(cursor.shape),
         base=np.array([rows.base for rows, _, _ in pathways], np.int64).reshape(cursor.shape),
         weight_base=np.array([rows.weight_base for rows, _, _ in pathways], np.int64).reshape(cursor.shape),
         cursor=cursor,

@@ -197,23 +197,6 @@ def words_of(synapses, p, q):
 
 
 @njit
-def amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target):
-    """Return the increment that word ``q`` of a pathway makes."""
-    weight = synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
-    if uniform:
-        return increment(frame, offset, weight)
-    return increment(frame_of(model, first + target), offset, weight)
-
-
-@njit
-def words_of(synapses, p, q):
-    """Return word ``q`` of a pathway."""
-    if synapses.kind[p] == CONSTANT:
-        return np.int64(synapses.words16[q])
-    return np.int64(synapses.words32[q]) if synapses.kind[p] == DELAYED_32 else np.int64(synapses.words64[q])
-
-
-@njit
 def _add_general(model, synapses, words, p, block, first, uniform, block_bits, columns, shift, scratch):
     """A weight a synapse, or a frame a neuron: one arrival at a time."""
     cells = scratch.cells_flat
@@ -231,7 +214,9 @@ def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, colum
     frame = frame_of(model, first)
     for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
         for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-            offset, target = offset_target(words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])
+            offset, target = offset_target(
+                words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k]
+            )
             amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
             scratch.cells_flat[((offset >> shift) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
 
@@ -301,7 +286,9 @@ def pick_rows(model, synapses, p, block, first, uniform, columns, shift, scratch
         for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
             offset, before = scratch.active_offset[k], n
             flags = scratch.flags_flat[(offset >> shift) * columns :]
-            n = _pick_constant(synapses.words16, scratch.slice_first[k], scratch.slice_stop[k], offset << TARGET_BITS, flags, keys, amounts, n)
+            n = _pick_constant(
+                synapses.words16, scratch.slice_first[k], scratch.slice_stop[k], offset << TARGET_BITS, flags, keys, amounts, n
+            )
             for m in range(before, n):
                 references[m] = scratch.active_spike[k]
     for m in range(n0, n):

@@ -46,7 +46,9 @@ def _list_rows(model, blocks, synapses, flight, train, scratch, block, a, b, n):
             return np.int64(-1)
         for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
             for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-                offset, target = offset_target(words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])
+                offset, target = offset_target(
+                    words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k]
+                )
                 amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
                 n = _append(scratch, n, offset << LOCAL_BITS | (first + target), amount, scratch.active_spike[k])
     return n
@@ -117,7 +119,12 @@ def _sort(arrivals, listed, n, flight, train):
             key, amount, reference, place = arrivals[0, m], arrivals[1, m], arrivals[2, m], listed[m]
             q = m
             while q >= step and _later(arrivals, listed, q - step, key, reference, place, flight, train):
-                arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = arrivals[0, q - step], arrivals[1, q - step], arrivals[2, q - step], listed[q - step]
+                arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = (
+                    arrivals[0, q - step],
+                    arrivals[1, q - step],
+                    arrivals[2, q - step],
+                    listed[q - step],
+                )
                 q -= step
             arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = key, amount, reference, place
 

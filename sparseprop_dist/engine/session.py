@@ -15,6 +15,8 @@ from ..errors import EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationErr
 from ..models.protocol import CELLS
 from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch
 
+LIMIT_IN_THRESHOLDS = 1 << 12
+"""What `models.lif.LIMIT` is in units of V_th - V_reset, at least."""
 SPIKE = np.dtype([("time", np.int64), ("trigger_time", np.int64), ("gid", np.int32), ("trigger_gid", np.int32)])
 """A spike on its way between ranks."""
 
@@ -162,7 +164,10 @@ class Session:
         blocks = self.part.blocks
         block = int(np.searchsorted(blocks.first, i, side="right")) - 1
         gid = int(blocks.gid[block]) + i - int(blocks.first[block])
-        return f"neuron {gid} overflowed at {self.now * TICK:.6g} ms: its potential is beyond {1 << 11} times V_th - V_reset from its rest; its weights or input rates are too large"
+        reason = (
+            f"its potential is beyond {LIMIT_IN_THRESHOLDS} times V_th - V_reset from its rest; its weights or input rates are too large"
+        )
+        return f"neuron {gid} overflowed at {self.now * TICK:.6g} ms: {reason}"
 
     def receive(self, spikes: np.ndarray, window_start: int) -> None:
         """Put spikes of other ranks, made since the absolute tick ``window_start``, in flight, among the own ones in emission order."""

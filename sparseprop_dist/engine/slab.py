@@ -17,7 +17,22 @@ import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
 from ..jit import njit
-from ..models.protocol import CELLS, FIRED, NEVER, OVERFLOW, accumulate, act, beyond, carry, frame_of, increment, own_event, receive, restore, save, sweep
+from ..models.protocol import (
+    CELLS,
+    FIRED,
+    NEVER,
+    OVERFLOW,
+    accumulate,
+    act,
+    beyond,
+    carry,
+    frame_of,
+    own_event,
+    receive,
+    restore,
+    save,
+    sweep,
+)
 from ..state import TARGET_BITS, Counter
 from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_keys, pick_rows
 from .emission import fire, launch, precedes
@@ -94,7 +109,9 @@ def _sort(scratch, flight, train, n):
         key, amount, reference = keys[m], amounts[m], references[m]
         k = key & TARGET_MASK
         q = end[k]
-        while q > begin[k] and (out_keys[q - 1] > key or (out_keys[q - 1] == key and precedes(flight, train, reference, out_references[q - 1]))):
+        while q > begin[k] and (
+            out_keys[q - 1] > key or (out_keys[q - 1] == key and precedes(flight, train, reference, out_references[q - 1]))
+        ):
             out_keys[q], out_amounts[q], out_references[q] = out_keys[q - 1], out_amounts[q - 1], out_references[q - 1]
             q -= 1
         out_keys[q], out_amounts[q], out_references[q] = key, amount, reference

@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire neuron with delta synapses: NEST's iaf_psc_delta, and NEURON's IntFire1 as a case of it.
+"""The leaky integrate-and-fire neuron with delta synapses: NEST's iaf_psc_delta.
 
 Its one formula: ``tau_m V' = V_inf - V`` with ``V_inf = E_L + I_e tau_m / C_m``; an input adds its weight to V; at V >= V_th there is a
 spike, V = V_reset, and inputs are ignored for t_ref.
@@ -38,7 +38,7 @@ from sparseprop_dist.models.protocol import (
 RESOLUTION = 48
 """V_th - V_reset is at most this power of two of quanta (at least half of it): a quantum is about 5e-15 of it."""
 SLACK = 64
-"""Quanta below threshold, 2e-13 to 5e-13 of V_th - V_reset, that count as at it: a sum of inputs that is exactly the threshold fires, although each was rounded."""
+"""Quanta below threshold, 5e-13 of V_th - V_reset at most, that count as at it: inputs that add up to it fire, though each was rounded."""
 ABSORB = -(1 << 61)
 """State of a refractory neuron that ignores its inputs: whatever is added in a slab, it stays far below threshold."""
 LIMIT = 1 << 60
@@ -147,28 +147,6 @@ class LIF(Model):
             sticky=(ticks(values["t_ref"]) < 1 << slab_bits).astype(np.uint8),
             half=half,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class IntFire1(Model):
-    """NEURON's IntFire1: m decays to 0 with ``tau`` (ms), fires at 1, and starts again from 0 after ``refrac`` (ms), deaf meanwhile.
-
-    ``m`` is its value at time 0. Weights have no unit: they add to m.
-    """
-
-    kind: ClassVar[str] = "intfire1"
-    quantities: ClassVar[dict[str, Quantity]] = {
-        "tau": Quantity("ms", "positive"),
-        "refrac": Quantity("ms", "not negative", most=1e6),
-        "m": Quantity(""),
-    }
-    tau: Given = 10.0
-    refrac: Given = 5.0
-    m: Given = 0.0
-
-    def lowered(self) -> LIF:
-        """The LIF that it is."""
-        return LIF(tau_m=self.tau, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=self.refrac, V_m=self.m)
 
 
 class Frame(NamedTuple):
@@ -358,16 +336,11 @@ def _restore(model, i, copy, k):
 
 @implements(beyond, LIFRecord)
 def _beyond(model, first, n):
-    y = model.y[first : first + n]
-    largest = np.int64(0)
-    for k in range(n):
-        largest = max(largest, abs(y[k]) if y[k] != ABSORB else 0)
-    if largest < LIMIT:
-        return -1
-    for k in range(n):
-        if y[k] != ABSORB and abs(y[k]) >= LIMIT:
-            return first + k
-    return -1
+    culprit = -1
+    for i in range(first, first + n):
+        if abs(model.y[i]) >= LIMIT and model.y[i] != ABSORB:
+            culprit = i
+    return culprit
 
 
 @implements(carry, LIFRecord)

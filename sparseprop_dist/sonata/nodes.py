@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 
 from sparseprop_dist.errors import InputError, nearest
-from sparseprop_dist.models.lif import LIF, IntFire1
+from sparseprop_dist.models.intfire1 import IntFire1
+from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.sonata import hdf5
 from sparseprop_dist.sonata.elements import Elements
 from sparseprop_dist.sonata.settings import read_json

@@ -28,13 +28,13 @@ def test_spikes_do_not_depend_on_ranks_or_windows(mpirun, tmp_path: Path) -> Non
         folder = tmp_path / str(n)
         folder.mkdir()
         found[n] = json.loads(mpirun(n, [TESTS / "on_ranks.py", folder], timeout=200.0).stdout)
-    assert len(found[1]) > 55
+    assert len(found[1]) > 45
     for n in RANKS[1:]:
         assert found[n] == found[1]
     for name, digest in found[1].items():  # nor on windows, nor on the schedule
         if "on disk" not in name and "files" not in name:
             assert digest == found[1][name.removesuffix(", a tenth").removesuffix(", odd windows, ordered")], name
-    for name in ("ties-21", "brunel"):
+    for name in ("ties_few-22", "unconnected"):
         assert found[1][f"{name}, on disk"] == found[1][name]
         assert int(found[1][f"{name}, files"].split()[0]) > 2 + 2 * (int(found[1][name].split()[0]) // 64)
 
