@@ -27,6 +27,10 @@ class Origin:
     """Of a file of pairs: its "weight" (mV) and "delay" (ms), if it has them."""
 
 
+MOST_PAIRS = 10**9
+"""Of `FixedTotalNumber` without multapses: the multivariate hypergeometric law of numpy goes no further."""
+
+
 class Rule:
     """What all rules answer."""
 
@@ -127,6 +131,9 @@ class FixedTotalNumber(Rule):
         if self.number > n and (n == 0 or not self.allow_multapses):
             remedy = "set allow_autapses = true" if n == 0 else "lower it, or set allow_multapses = true"
             raise InputError(f"number is {self.number}, but the pools have only {n} pairs of a source and a target; {remedy}")
+        if not self.allow_multapses and n >= MOST_PAIRS:
+            limit = f"the pools have {n} pairs of a source and a target, and without multapses fewer than {MOST_PAIRS} can be drawn from"
+            raise InputError(f"{limit}; set allow_multapses = true, or use pairwise_bernoulli")
 
     def expected_synapses(self, pools: Pools) -> float:
         return float(self.number)
