@@ -59,7 +59,8 @@ def several_inputs(seed: int) -> Network:
 
 
 def mixed(seed: int) -> Network:
-    """Models of two kinds, sources and neurons in one pool, trains that drive neurons directly, no delay from a source; all rules that list.
+    """Models of two kinds, sources and neurons in one pool, trains that drive neurons directly, no delay from a source; all rules that
+    list.
 
     No sum of weights is the threshold: that would be a knife's edge for any arithmetic."""
     draw = np.random.default_rng(seed)

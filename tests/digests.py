@@ -1,4 +1,5 @@
-"""Digests of runs of the engine, one by one: the same from compiled kernels and from the same kernels as plain Python. As a program, it prints them."""
+"""Digests of runs of the engine, one by one: the same from compiled kernels and from the same kernels as plain Python. As a program, it
+prints them."""
 
 from __future__ import annotations
 

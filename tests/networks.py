@@ -1,4 +1,5 @@
-"""Networks of the engine from the random cases, and the oracle's arguments from any network: its synapses and its Poisson events, one by one.
+"""Networks of the engine from the random cases, and the oracle's arguments from any network: its synapses and its Poisson events, one by
+one.
 
 The oracle gets what the engine has stored (delays on their grid, drawn weights, the very events of the Poisson inputs), as plain numbers.
 """
@@ -40,8 +41,10 @@ Spikes = list[tuple[int, int]]
 def network_of(case: Case, projections: str = "pools") -> Network:
     """The network of a case.
 
-    `projections`: "pools", all synapses of the neurons in one projection and all of the sources in another; "mixed", all in one (no delay may
-    be 0); "delays", a projection for each delay, so that rows have one; "synapses", one for each delay and weight, so that rows have one of both.
+    `projections`: "pools", all synapses of the neurons in one projection and all of the sources in another; "mixed", all in one (no
+    delay may
+    be 0); "delays", a projection for each delay, so that rows have one; "synapses", one for each delay and weight, so that rows have one
+    of both.
     """
     network = Network(seed=1)
     lif = LIF(
@@ -133,7 +136,7 @@ def neurons_of(network: Network) -> Iterator[oracle.Neuron]:
         keep = population.model.lowered().refractory_input  # type: ignore[union-attr]
         columns = (values["tau_m"], V_inf, values["V_th"], values["V_reset"], values["t_ref"], values["V_m"])
         for row in np.stack(columns, axis=1).tolist():
-            yield oracle.Neuron(*row, keep)
+            yield oracle.Neuron(*row, keep)  # type: ignore[call-arg]
 
 
 def poisson_events(part: Part, until: float) -> list[tuple[int, int, float, int]]:
@@ -213,7 +216,7 @@ def shrink(session: Session, capacity: int) -> None:
 
     session.flight = module._flight(session._n_cursors[0], capacity)
     session.emitted = module._emitted(capacity)
-    session.scratch = module._scratch(session.part, capacity, session.schedule.WHOLE)  # type: ignore[attr-defined]
+    session.scratch = module._scratch(session.part, capacity, session.schedule.WHOLE)
 
 
 def plain(spikes: np.ndarray) -> Spikes:

@@ -1,4 +1,5 @@
-"""Runs networks on all ranks of a job and prints a digest of the spikes of each, as JSON: ``on_ranks.py FOLDER``. Must not depend on ranks or windows."""
+"""Runs networks on all ranks of a job and prints a digest of the spikes of each, as JSON: ``on_ranks.py FOLDER``. Must not depend on
+ranks or windows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """The engine on one rank against the oracle, and against itself: whatever is said to be no part of a result must not change a bit of it.
 
-Times agree within 1e-9 ms with the oracle. The two round differently (integers of 2^-48 of V_th - V_reset here, floats there), a few 1e-15 of the
-potential; crossings by a slow flow magnify that: 6e-11 ms was the most in 2,800 random networks. Crossings by an arrival are at its tick, exactly.
+Times agree within 1e-9 ms with the oracle. The two round differently (integers of 2^-48 of V_th - V_reset here, floats there), a few
+1e-15 of the
+potential; crossings by a slow flow magnify that: 6e-11 ms was the most in 2,800 random networks. Crossings by an arrival are at its
+tick, exactly.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -255,7 +258,7 @@ def test_a_deaf_neuron_does_not_mind_strong_inputs() -> None:
 )
 @pytest.mark.parametrize("run", [Run(), Run(piece_bits=34), Run(piece_bits=35), Run(window=0.03)])
 @pytest.mark.parametrize("count", [12, 48, 64, 200])
-def test_overflow_names_the_neuron(schedule, weight: float, keep: bool, run: Run, count: int) -> None:
+def test_overflow_names_the_neuron(schedule: Any, weight: float, keep: bool, run: Run, count: int) -> None:
     """However many inputs there are, and however they spread over pieces, no sum wraps unseen."""
     times = np.concatenate([[4.0], 5.01 + np.arange(count) * (0.224 / count)])
     network = bombarded(times, np.array([2.5] + [weight] * count), target=1, t_ref=3.0 if keep else 0.0, keep=keep)
@@ -264,7 +267,7 @@ def test_overflow_names_the_neuron(schedule, weight: float, keep: bool, run: Run
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_overflow_names_the_right_neuron(schedule) -> None:
+def test_overflow_names_the_right_neuron(schedule: Any) -> None:
     """Not one that is merely half as far."""
     network = bombarded(5.0 + np.arange(6) * 1e-3, np.full(6, -1990.0), target=2)
     network.connect("sources", "neurons", Pairs(range(4), [0] * 4), weight=-1990.0, delay=0.0)

@@ -1,4 +1,5 @@
-"""The kernels' parts: random numbers, elementary functions, heap, sorting; and that compiled kernels and plain Python make the same bits."""
+"""The kernels' parts: random numbers, elementary functions, heap, sorting; and that compiled kernels and plain Python make the same
+bits."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import heapq
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -31,7 +33,7 @@ LEAST_P = 1e-3
 # --- the same bits, compiled and not --------------------------------------------------------------------------------------------------
 
 
-def test_plain_python_makes_the_same_bits(solo) -> None:
+def test_plain_python_makes_the_same_bits(solo: Any) -> None:
     """Each way of running is compared with the other one, in a process of its own."""
     other = json.loads(solo(["tests/digests.py"], 200.0, env={"NUMBA_DISABLE_JIT": "1" if ENABLED else "0"}).stdout)
     own = digests()
@@ -69,7 +71,7 @@ def call_philox(c0, c1, c2, c3, key):
         ),
     ],
 )
-def test_philox_gives_the_known_answers_of_random123(counter, key, words) -> None:
+def test_philox_gives_the_known_answers_of_random123(counter: Any, key: Any, words: Any) -> None:
     x, y = (int(word) for word in call_philox(*(U(c) for c in counter), U(key[1] << 32 | key[0])))
     assert (x >> 32, x & 0xFFFFFFFF, y >> 32, y & 0xFFFFFFFF) == words
 
@@ -193,7 +195,8 @@ def _values(tau: float) -> dict[str, np.ndarray]:
 
 def test_the_heap_against_heapq() -> None:
     draw = np.random.default_rng(3)
-    heap, reference, n = np.zeros(600, np.int64), [], 0
+    reference: list[int] = []
+    heap, n = np.zeros(600, np.int64), 0
     for _ in range(3000):
         if n and (n == 600 or draw.random() < 0.47):
             assert heap[0] == heapq.heappop(reference)
@@ -229,7 +232,7 @@ def call_spread(words, first, out, start):
 
 
 @pytest.mark.parametrize("kind", [np.uint32, np.uint64])
-def test_vector_instructions(kind) -> None:
+def test_vector_instructions(kind: Any) -> None:
     """They take words as unsigned, and no more of them than there is room for."""
     top = np.iinfo(kind).max
     words = np.array([*range(0, 30, 2), top // 2 + 1, top - 1, top, *[0] * STRIDE], kind)

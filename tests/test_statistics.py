@@ -23,7 +23,8 @@ from sparseprop_dist.rules import AllToAll, FixedIndegree, FixedOutdegree, Fixed
 LEAST_P = 1e-3
 """Seeds are fixed, so a test passes or fails for ever; about one seed in a thousand would fail it."""
 SOURCES, TARGETS, SHARED = 120, 150, 90
-"""Sizes of the pools of `project`: exc (90) and one (30) project to two (60) and exc, so that a possible autapse has other positions in both."""
+"""Sizes of the pools of `project`: exc (90) and one (30) project to two (60) and exc, so that a possible autapse has other positions in
+both."""
 
 
 def project(rule: Rule, seed: int = 1, weight: object = 0.1, delay: object = 1.0) -> tuple[Network, Projection]:
@@ -191,7 +192,7 @@ def test_total_number_beyond_what_can_be_drawn() -> None:
 
 
 def test_stored_weights_and_delays_follow_their_laws() -> None:
-    network, first = project(FixedIndegree(40), weight=Normal(1.0, 0.3), delay=Uniform(0.5, 4.0))
+    network, _ = project(FixedIndegree(40), weight=Normal(1.0, 0.3), delay=Uniform(0.5, 4.0))
     synapses = stored(parts_of(network, 1)[0])
     assert len(synapses.weights) == 40 * TARGETS
     assert stats.kstest(synapses.weights, stats.norm(1.0, 0.3).cdf).pvalue > LEAST_P

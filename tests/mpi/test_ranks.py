@@ -7,6 +7,7 @@ import shutil
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,7 +22,7 @@ TESTS = Path(__file__).resolve().parent.parent
 RANKS = (1, 2, 3, 4)
 
 
-def test_spikes_do_not_depend_on_ranks_or_windows(mpirun, tmp_path: Path) -> None:
+def test_spikes_do_not_depend_on_ranks_or_windows(mpirun: Any, tmp_path: Path) -> None:
     """Delays constant, few and continuous, ties, Poisson inputs, spike sources; more ranks than neurons; files of few spikes."""
     found = {}
     for n in RANKS:
@@ -39,7 +40,7 @@ def test_spikes_do_not_depend_on_ranks_or_windows(mpirun, tmp_path: Path) -> Non
         assert int(found[1][f"{name}, files"].split()[0]) > 2 + 2 * (int(found[1][name].split()[0]) // 64)
 
 
-def run(mpirun, n: int, config: Path, output: Path) -> dict[str, bytes]:
+def run(mpirun: Any, n: int, config: Path, output: Path) -> dict[str, bytes]:
     """Run a network by the command line; return the files of spikes.zarr."""
     mpirun(n, ["-m", "sparseprop_dist", "run", config, "--output", output, "--quiet"], timeout=120.0)
     folder = output / "spikes.zarr"
@@ -58,7 +59,7 @@ def largest_difference(one: dict[int, np.ndarray], other: dict[int, np.ndarray])
     return max(float(np.abs(own - other[gid]).max()) for gid, own in one.items())
 
 
-def test_the_published_network(mpirun, tmp_path: Path) -> None:
+def test_the_published_network(mpirun: Any, tmp_path: Path) -> None:
     folder = sonata_folder() / "300_intfire"
     files = {n: run(mpirun, n, folder / "config.json", tmp_path / str(n)) for n in RANKS}
     assert all(files[n] == files[1] for n in RANKS)
@@ -69,7 +70,7 @@ def test_the_published_network(mpirun, tmp_path: Path) -> None:
     assert largest_difference(trains(own.times[:], own.ids[:]), reference) < 1e-9
 
 
-def test_the_published_network_with_a_delay_and_a_weight_for_each_edge(mpirun, tmp_path: Path) -> None:
+def test_the_published_network_with_a_delay_and_a_weight_for_each_edge(mpirun: Any, tmp_path: Path) -> None:
     """As the HDF5 group of the edges gives them, against the oracle."""
     source = sonata_folder()
     for name in ("300_intfire", "shared_components"):
@@ -90,7 +91,8 @@ def test_the_published_network_with_a_delay_and_a_weight_for_each_edge(mpirun, t
 
 
 def _with_random_edges(folder: Path, neurons: list[Neuron], synapses: list[Synapse]) -> list[Synapse]:
-    """Write a real weight and delay to each edge, and return the synapses that they make. `synapses` are those of the files in this order."""
+    """Write a real weight and delay to each edge, and return the synapses that they make. `synapses` are those of the files in this
+    order."""
     draw = np.random.default_rng(300)
     changed: list[Synapse] = []
     for population in ("v1", "lgn", "tw"):
