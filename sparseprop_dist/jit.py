@@ -5,10 +5,14 @@ elsewhere would leave old machine code in use, silently. So the cache folder is 
 versions and of the flags (``docs/design/dispatch.md``).
 """
 
+import atexit
 import functools
 import hashlib
 import os
 import pathlib
+import shutil
+import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -33,15 +37,26 @@ def _fingerprint() -> str:
 
 
 def _cache_folder() -> pathlib.Path:
-    """Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder."""
+    """Below NUMBA_CACHE_DIR if that is set, else below the user's cache folder; where that cannot be written, one that lives as long as
+    this process: Numba's own way out is the package's folder, by file dates alone, or none."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     root = pathlib.Path(config.CACHE_DIR) if config.CACHE_DIR else pathlib.Path(home) / "sparseprop_dist"
-    return root / _fingerprint()
+    folder = root / _fingerprint()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        remedy = "set NUMBA_CACHE_DIR to a folder that can, or each start will compile for half a minute"
+        warnings.warn(f'compiled code cannot be kept in "{folder}" ({error.strerror}); {remedy}', stacklevel=2)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sparseprop_dist-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
+ENABLED = not config.DISABLE_JIT
 CACHE = _cache_folder()
 config.CACHE_DIR = str(CACHE)
-ENABLED = not config.DISABLE_JIT
 
 
 def njit(function: Callable[..., Any]) -> Any:

@@ -8,6 +8,7 @@ import os
 import re
 import time
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +160,16 @@ def test_ranks_needed_would_do(command, tmp_path, monkeypatch):
     assert f"{ranks} ranks" in command("run", config, "--dry-run")[1]
     monkeypatch.setattr(PLAN, "available_memory", lambda: 1e8)
     assert "no number of ranks with as much each would do" in command("run", config, "--output", tmp_path / "run")[2]
+
+
+def test_cache_that_cannot_be_written(solo):
+    """A warning, and a folder for this process; no traceback of Numba's, and nothing in the package's folder."""
+    ended = solo(["-m", "sparseprop_dist", "info"], env={"NUMBA_CACHE_DIR": "/proc/none"})
+    told = r'sparseprop: warning: compiled code cannot be kept in "/proc/none/\w+" \(.*\); set NUMBA_CACHE_DIR to a folder that can, .*\n'
+    assert re.fullmatch(told, ended.stderr)
+    folder = re.search(r"^compiled code +(\S+)", ended.stdout, re.MULTILINE)
+    assert folder
+    assert not Path(folder[1]).exists()
 
 
 @pytest.mark.parametrize(
