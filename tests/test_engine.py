@@ -88,6 +88,16 @@ def test_thresholds_that_are_reached_exactly(seed: int) -> None:
     compare(network_of(case), case.until)
 
 
+@pytest.mark.parametrize("below", [0.0, 1e-12, 1e-9])
+@pytest.mark.parametrize("tau_m", [0.05, 1.0, 10.0])
+def test_a_drive_up_to_threshold_is_silent(tau_m: float, below: float) -> None:
+    """Potentials that approach it for ever are closer than what counts as reaching it by an input."""
+    network = Network()
+    network.add_population("neurons", 3, LIF(tau_m=tau_m, E_L=-55.0 - below, V_th=-55.0, V_m=[-70.0, -55.5, -55.0001]))
+    network.add_input("neurons", SpikeTrains([700.0, 800.0], [0, 1]), weight=[-0.5, 0.5, 0.0])
+    assert [gid for _, gid in plain(compare(network, 900.0))] == [1]
+
+
 @pytest.mark.parametrize("kind", ["mixed", "delays", "synapses"])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_kinds_of_projections(kind: str, preset: str) -> None:

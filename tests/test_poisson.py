@@ -45,9 +45,8 @@ def test_counts_and_intervals(size: int, rate: float, until: float, tau_m: float
     counts = np.bincount(ids, minlength=size)
     dispersion = ((counts - mean) ** 2 / mean).sum()
     assert LEAST_P < stats.chi2.cdf(dispersion, size) < 1.0 - LEAST_P
-    complete = int(
-        mean - 6.0 * math.sqrt(mean)
-    )  # intervals that every neuron has: a look at all would prefer short ones, which end in time
+    # only the first intervals, which every neuron has: a look at all would prefer short ones, which end in time
+    complete = int(mean - 6.0 * math.sqrt(mean))
     if complete > 0:
         intervals = [np.diff(times[ids == k], prepend=0.0)[:complete] for k in range(size)]
         assert {len(own) for own in intervals} == {complete}

@@ -253,7 +253,7 @@ def _own_event(model, i, start, after):
         return model.release[i] - start
     y, threshold = model.y[i], model.threshold[i]
     if threshold >= 0.0:
-        return after if y >= _scaled(threshold, model, i, after) - SLACK else NEVER
+        return after if y >= _scaled(threshold, model, i, after) else NEVER  # no slack: what approaches threshold for ever does not reach it
     ratio = y / threshold
     if ratio > 1.1:  # beyond e^(1/64), the slab's end
         return NEVER
