@@ -253,7 +253,8 @@ def _own_event(model, i, start, after):
         return model.release[i] - start
     y, threshold = model.y[i], model.threshold[i]
     if threshold >= 0.0:
-        return after if y >= _scaled(threshold, model, i, after) else NEVER  # no slack: what approaches threshold for ever does not reach it
+        # no slack: what approaches threshold for ever does not reach it
+        return after if y >= _scaled(threshold, model, i, after) else NEVER
     ratio = y / threshold
     if ratio > 1.1:  # beyond e^(1/64), the slab's end
         return NEVER
@@ -324,14 +325,12 @@ def _sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, st
 @implements(save, LIFRecord)
 def _save(model, first, n, copy):
     for k in range(n):
-        copy[0, k] = model.y[first + k]
-        copy[1, k] = model.release[first + k]
+        copy[0, k], copy[1, k] = model.y[first + k], model.release[first + k]
 
 
 @implements(restore, LIFRecord)
 def _restore(model, i, copy, k):
-    model.y[i] = copy[0, k]
-    model.release[i] = copy[1, k]
+    model.y[i], model.release[i] = copy[0, k], copy[1, k]
 
 
 @implements(beyond, LIFRecord)
