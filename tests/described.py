@@ -83,6 +83,16 @@ def mixed(seed: int) -> Network:
     return network
 
 
+def restless(seed: int) -> Network:
+    """Refractory periods much shorter than the stretches of time that are worked on at once: neurons fire, rest and fire again in one."""
+    network = _pair(seed, model=LIF(tau_m=40.0, E_L=0.0, V_th=20.0, V_reset=10.0, t_ref=Uniform(0.02, 0.6), V_m=Uniform(0.0, 20.0)))
+    network.connect("exc", ["exc", "inh"], FixedIndegree(5), weight=1.3, delay=1.5)
+    network.connect("inh", ["exc", "inh"], FixedIndegree(5), weight=-3.1, delay=Uniform(1.1, 4.0))
+    network.add_input(["exc", "inh"], Poisson(4000.0), weight=6.7)
+    network.add_input(["exc", "inh"], Poisson(3000.0), weight=-6.1)
+    return network
+
+
 def unconnected(seed: int) -> Network:
     """Neurons that only their inputs drive."""
     network = _pair(seed)
@@ -100,5 +110,5 @@ def wide(seed: int) -> Network:
 
 
 DESCRIBED: dict[str, Callable[[int], Network]] = {
-    function.__name__: function for function in (brunel, drawn, several_inputs, mixed, unconnected, wide)
+    function.__name__: function for function in (brunel, drawn, several_inputs, mixed, restless, unconnected, wide)
 }

@@ -51,7 +51,7 @@ def runs() -> Iterator[tuple[str, Network, float, float]]:
     yield "ties_few, sources and neurons in one pool", network_of(case, "mixed"), case.until, 0.25
     case = replace(random_case(23, "cascade"), until=60.0)
     yield "cascade, rows of one weight", network_of(case, "synapses"), 60.0, 0.25
-    for name in ("brunel", "drawn", "several_inputs", "mixed", "unconnected"):
+    for name in ("brunel", "drawn", "several_inputs", "mixed", "restless", "unconnected"):
         yield name, DESCRIBED[name](9), 30.0, 0.5
     yield "wide", DESCRIBED["wide"](9), 12.0, 0.5
 

@@ -256,6 +256,13 @@ def test_sums_that_could_wrap_are_not_made() -> None:
 
 
 @pytest.mark.kernels
+@pytest.mark.parametrize("count", [20, 33, 48, 65, 100])
+def test_excitation_beyond_64_bits_fires(count: int) -> None:
+    """All at about one time: from 33 on, the sum would be negative in 64 bits, and from 66 on positive again."""
+    assert len(compare(bombarded(5.01 + np.arange(count) * 1e-4, np.full(count, 1990.0)), 20.0)) == 1
+
+
+@pytest.mark.kernels
 def test_a_deaf_neuron_does_not_mind_strong_inputs() -> None:
     times = np.concatenate([[4.9], 5.02 + np.arange(20) * 1e-3, np.full(12, 5.2)])
     assert len(compare(bombarded(times, np.array([3.0] * 21 + [1990.0] * 12)), 20.0)) == 1

@@ -17,12 +17,12 @@ from networks import largest_difference, oracle_spikes
 from scipy import stats
 
 from sparseprop_dist import elementary
-from sparseprop_dist.engine.emission import sort_spikes
+from sparseprop_dist.engine.emission import precedes, sort_spikes
 from sparseprop_dist.jit import ENABLED, STRIDE, count_below, njit, python_body, spread
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.queue import pop, push
 from sparseprop_dist.random import U, below, normal, philox, poisson, unit
-from sparseprop_dist.state import Emitted
+from sparseprop_dist.state import NO_TRIGGER, Emitted, Flight
 
 pytestmark = pytest.mark.kernels
 SAMPLES = 40_000 if ENABLED else 3_000
@@ -219,6 +219,31 @@ def test_spikes_are_sorted_into_emission_order(n: int) -> None:
     after = np.stack([time, trigger_time, trigger_gid, gid])
     assert sorted(map(tuple, before[:, 2 : n + 2].T)) == list(map(tuple, after[:, 2 : n + 2].T))
     assert (before[:, [0, 1, n + 2, n + 3]] == after[:, [0, 1, n + 2, n + 3]]).all()
+
+
+def test_the_order_of_arrivals_at_one_neuron_and_time() -> None:
+    """Poisson events by input (references -1, -2, ...); then spikes by time, trigger time (none: first), trigger, gid; then as made."""
+    of_neurons = [
+        (3, NO_TRIGGER, -1, 7),
+        (3, -5, 9, 4),
+        (3, 1, 2, 8),
+        (3, 1, 4, 0),
+        (3, 1, 4, 1),
+        (3, 1, 4, 1),
+        (3, 2, 0, 0),
+        (4, NO_TRIGGER, -1, 0),
+    ]
+    of_sources = [(2, NO_TRIGGER, -1, 20), (3, NO_TRIGGER, -1, 20), (3, NO_TRIGGER, -1, 21), (4, NO_TRIGGER, -1, 20)]
+    flight, train = (_flight(spikes) for spikes in (of_neurons, of_sources))
+    expected = [-1, -2, -9, 1, 0, 3, 5, 2, 4, 6, 8, 10, 12, 14, 7]  # spike s of neurons is 2 s, of sources 2 s + 1
+    for k, one in enumerate(expected):
+        for m, other in enumerate(expected):
+            assert bool(precedes(flight, train, one, other)) == (k < m)
+
+
+def _flight(spikes: list[tuple[int, int, int, int]]) -> Flight:
+    time, trigger_time, trigger_gid, gid = np.array(spikes, np.int64).T.copy()
+    return Flight(time, gid.astype(np.int32), trigger_time, trigger_gid.astype(np.int32), np.zeros((0, len(time)), np.int32))
 
 
 @njit
