@@ -166,7 +166,7 @@ class Network:
         ----------
         kind : Poisson(rate), or SpikeTrains(times, ids) with ids counted in the target pool
         weight : mV: number, distribution, or an array with one for each target neuron
-        delay : ms, a number, 0 or more
+        delay : ms, a number, 0 or more; of spike trains only, since Poisson events are made at their targets
 
         Raises
         ------
@@ -188,6 +188,8 @@ class Network:
             if isinstance(weight, np.ndarray) and len(weight) != n:
                 raise InputError(f"weight has {len(weight)} values, but the target pool has {n} neurons; give one for each")
             delay = cast_input_delay(delay)
+            if delay and isinstance(kind, Poisson):
+                raise InputError(f"delay is {delay!r} ms, but Poisson events are made at their targets; leave it out, or shift times")
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         added = Input(targets, kind, weight, delay)

@@ -138,7 +138,7 @@ def everything() -> Network:
     network.connect(exc, fire, FixedOutdegree(2, allow_multapses=False), weight=1, delay=1)
     network.connect(exc, fire, FixedTotalNumber(9), weight=1, delay=1)
     network.connect(exc, fire, PairwiseBernoulli(0.1), weight=1, delay=1)
-    network.add_input(exc, Poisson([[1, 2, 3, 4], [5, 6, 7, 8]], times=[0, 100.5]), weight=[1, 2, 3, 4], delay=0.5)
+    network.add_input(exc, Poisson([[1, 2, 3, 4], [5, 6, 7, 8]], times=[0, 100.5]), weight=[1, 2, 3, 4])
     network.add_input([exc, fire], Poisson(Uniform(1, 2)), weight=0.1)
     network.add_input(fire, SpikeTrains([1.5, 1.5], [2, 0]), weight=1, delay=2)
     return network

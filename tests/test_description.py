@@ -136,7 +136,7 @@ def test_input_rates() -> None:
     flat = network.add_input("d", Poisson(5), weight=1.0)
     each = network.add_input("d", Poisson([1, 2, 3, 4, 5]), weight=[1, 2, 3, 4, 5])
     pieces = network.add_input("d", Poisson([1, 2], times=[0, 100]), weight=1.0)
-    both = network.add_input("d", Poisson(np.arange(10).reshape(2, 5), times=[0, 100]), weight=1.0, delay=2.0)
+    both = network.add_input("d", Poisson(np.arange(10).reshape(2, 5), times=[0, 100]), weight=1.0)
     drawn = network.add_input("d", Poisson(Uniform(0.0, 9.0)), weight=Normal(0.0, 1.0))
     assert network.input_rates(flat, 0, 2).tolist() == [[5.0, 5.0]]
     assert network.input_rates(each, 3, 5).tolist() == [[4.0, 5.0]]
@@ -372,3 +372,11 @@ def test_the_description_needs_no_heavy_library() -> None:
     program = "import sys, sparseprop_dist.description; print([name for name in sys.argv[1:] if name in sys.modules])"
     heavy = ["pydantic", "h5py", "zarr", "mpi4py", "numba", "dask"]
     assert subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_poisson_input_has_no_delay() -> None:
+    """It would be silently ignored: its events have no source."""
+    network = small()
+    with pytest.raises(InputError, match="poisson input to d: delay is 5.0 ms, but Poisson events are made at their targets"):
+        network.add_input("d", Poisson(5), weight=1.0, delay=5.0)
+    assert not network.inputs

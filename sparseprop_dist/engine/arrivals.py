@@ -197,18 +197,6 @@ def words_of(synapses, p, q):
 
 
 @njit
-def _add_general(model, synapses, words, p, block, first, uniform, block_bits, columns, shift, scratch):
-    """A weight a synapse, or a frame a neuron: one arrival at a time."""
-    cells = scratch.cells_flat
-    frame = frame_of(model, first)
-    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
-        for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-            offset, target = offset_target(np.int64(words[q]), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k])
-            amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
-            cells[((offset >> shift) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
-
-
-@njit
 def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
     """A weight a synapse, or a frame a neuron."""
     frame = frame_of(model, first)
