@@ -106,7 +106,6 @@ target = "exc"
 times = [0, 100.5]
 rate = [[1, 2, 3, 4], [5, 6, 7, 8]]
 weight = [1, 2, 3, 4]
-delay = 0.5
 [[inputs]]
 kind = "poisson"
 target = ["exc", "fire"]

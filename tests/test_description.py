@@ -377,6 +377,6 @@ def test_the_description_needs_no_heavy_library() -> None:
 def test_a_poisson_input_has_no_delay() -> None:
     """It would be silently ignored: its events have no source."""
     network = small()
-    with pytest.raises(InputError, match="poisson input to d: delay is 5.0 ms, but Poisson events are made at their targets"):
+    with pytest.raises(InputError, match=r"poisson input to d: delay is 5\.0 ms, but Poisson events are made at their targets"):
         network.add_input("d", Poisson(5), weight=1.0, delay=5.0)
     assert not network.inputs
