@@ -15,11 +15,12 @@ import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
 from ..jit import njit
-from ..models.protocol import FIRED, NEVER, OVERFLOW, act, beyond, carry, frame_of, own_event, receive, restore, save
+from ..models.protocol import FIRED, NEVER, OVERFLOW, act, frame_of, own_event, receive, restore, save
 from ..queue import LOCAL_BITS, pop, push
 from ..state import TARGET_BITS, Counter
+from . import piece
 from .arrivals import TARGET_MASK, amount_of, collect, drive_amount, locate, offset_target, words_of
-from .emission import fire, launch, precedes
+from .emission import fire, precedes
 from .poisson import generate
 
 WHOLE = True
@@ -200,12 +201,7 @@ def _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, coun
         counters[Counter.EMITTED] = counters[Counter.PIECE]
         counters[Counter.EXTERNAL], counters[Counter.RECURRENT] = external, recurrent
         return status
-    counters[Counter.CULPRIT] = beyond(model, 0, n_neurons)
-    if counters[Counter.CULPRIT] >= 0:
-        return STATE_OVERFLOW
-    if b == 1 << slab_bits:
-        carry(model, 0, n_neurons)
-    return OK
+    return piece.settle(model, 0, n_neurons, b, slab_bits, counters)
 
 
 @njit
@@ -216,18 +212,13 @@ def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, cou
     all of spike sources in ``train``.
     """
     while counters[Counter.NOW] < until:
-        start = (counters[Counter.NOW] >> slab_bits) << slab_bits
-        a = counters[Counter.NOW] - start
-        b = min(until - start, ((a >> piece_bits) + 1) << piece_bits)
+        start, a, b = piece.begin(counters, until, slab_bits, piece_bits)
         if counters[Counter.BLOCK] == 0:
-            counters[Counter.PIECE] = counters[Counter.EMITTED]
             status = _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, start, a, b, slab_bits)
             if status != OK:
                 return status
             counters[Counter.BLOCK] = 1
-        status = launch(emitted, flight, counters)
+        status = piece.end(emitted, flight, counters, start + b)
         if status != OK:
             return status
-        counters[Counter.BLOCK] = 0
-        counters[Counter.NOW] = start + b
     return OK

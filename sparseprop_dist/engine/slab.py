@@ -24,8 +24,6 @@ from ..models.protocol import (
     OVERFLOW,
     accumulate,
     act,
-    beyond,
-    carry,
     frame_of,
     own_event,
     receive,
@@ -34,8 +32,9 @@ from ..models.protocol import (
     sweep,
 )
 from ..state import TARGET_BITS, Counter
+from . import piece
 from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_keys, pick_rows
-from .emission import fire, launch, precedes
+from .emission import fire, precedes
 from .poisson import generate
 
 WHOLE = False
@@ -254,11 +253,7 @@ def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, cou
     all of spike sources in ``train``.
     """
     while counters[Counter.NOW] < until:
-        start = (counters[Counter.NOW] >> slab_bits) << slab_bits
-        a = counters[Counter.NOW] - start
-        b = min(until - start, ((a >> piece_bits) + 1) << piece_bits)
-        if counters[Counter.BLOCK] == 0:
-            counters[Counter.PIECE] = counters[Counter.EMITTED]
+        start, a, b = piece.begin(counters, until, slab_bits, piece_bits)
         status = collect(synapses, flight, train, counters, start, a, b, scratch)
         if status != OK:
             return status
@@ -266,16 +261,11 @@ def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, cou
             status = _step(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits)
             if status != OK:
                 return status
-            first, n = blocks.first[block], blocks.first[block + 1] - blocks.first[block]
-            counters[Counter.CULPRIT] = beyond(model, first, n)
-            if counters[Counter.CULPRIT] >= 0:
-                return STATE_OVERFLOW
-            if b == 1 << slab_bits:
-                carry(model, first, n)
+            status = piece.settle(model, blocks.first[block], blocks.first[block + 1] - blocks.first[block], b, slab_bits, counters)
+            if status != OK:
+                return status
             counters[Counter.BLOCK] = block + 1
-        status = launch(emitted, flight, counters)
+        status = piece.end(emitted, flight, counters, start + b)
         if status != OK:
             return status
-        counters[Counter.BLOCK] = 0
-        counters[Counter.NOW] = start + b
     return OK

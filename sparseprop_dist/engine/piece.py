@@ -1,0 +1,42 @@
+"""A piece of the clock, the stretch that a schedule does at a time: how it begins and how it ends, for all schedules alike.
+
+Owns the counters NOW, BLOCK and PIECE. A piece lies in one slab and is at most the smallest delay, so that its arrivals are
+known when it begins.
+"""
+
+from ..errors import OK, STATE_OVERFLOW
+from ..jit import njit
+from ..models.protocol import beyond, carry
+from ..state import Counter
+from .emission import launch
+
+
+@njit
+def begin(counters, until, slab_bits, piece_bits):
+    """Return the tick at which the slab of the next piece starts, and the offsets at which the piece begins and ends, [a, b)."""
+    start = (counters[Counter.NOW] >> slab_bits) << slab_bits
+    a = counters[Counter.NOW] - start
+    if counters[Counter.BLOCK] == 0:
+        counters[Counter.PIECE] = counters[Counter.EMITTED]
+    return start, a, min(until - start, ((a >> piece_bits) + 1) << piece_bits)
+
+
+@njit
+def settle(model, first, n, b, slab_bits, counters):
+    """Check the states of neurons that are through the piece, and carry them into the next slab if it ends with this one."""
+    counters[Counter.CULPRIT] = beyond(model, first, n)
+    if counters[Counter.CULPRIT] >= 0:
+        return STATE_OVERFLOW
+    if b == 1 << slab_bits:
+        carry(model, first, n)
+    return OK
+
+
+@njit
+def end(emitted, flight, counters, now):
+    """Let the spikes of the piece take off, and go on to tick ``now``; return SPIKES_FULL if there is no room for them."""
+    status = launch(emitted, flight, counters)
+    if status == OK:
+        counters[Counter.BLOCK] = 0
+        counters[Counter.NOW] = now
+    return status
