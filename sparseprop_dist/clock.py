@@ -18,6 +18,14 @@ TICK = 2.0**-TICK_BITS
 ORIGIN_SPAN = 1 << 60
 """The origin moves when the time since it reaches this many ticks (17 minutes of simulated time)."""
 
+FRAMES = 4
+"""The origin moves by whole groups of 2^FRAMES slabs: a model may keep the anchor of its frame for one group."""
+LONGEST_BITS = 44
+"""A slab of a network without arrivals that are known ahead is at most 16 ms."""
+LONG_REACH = 1.0 / 2.0
+"""Where there is no input in bulk, a slab is at most this part of the smallest time constant: `elementary.exp_frame` reaches half of it."""
+PIECES = 2
+"""Log2 of the pieces of such a slab: each begins with a pass over all neurons, each slab with a second."""
 MAX_SLAB_BITS = 40
 MIN_DELAY_BITS = 34
 FRAME_REACH = 1.0 / 32.0
@@ -35,6 +43,13 @@ def slab_bits(tau_min: float, delay_min: float = math.inf) -> int:
     At most 1 ms, so that input that comes in bulk (a Poisson group in a slab) stays in the cache. At most the smallest delay, so that a
     slab need not be done in pieces, each of which makes the bulk anew; but for that alone not below 1/64 ms.
     """
-    bits = math.floor(math.log2(tau_min * FRAME_REACH)) + TICK_BITS
+    bits = math.floor(math.log2(tau_min * FRAME_REACH)) + TICK_BITS if tau_min < math.inf else MAX_SLAB_BITS
     by_delay = math.floor(math.log2(delay_min)) + TICK_BITS if delay_min < math.inf else MAX_SLAB_BITS
     return min(MAX_SLAB_BITS, bits, max(by_delay, MIN_DELAY_BITS))
+
+
+def long_slab_bits(tau_min: float, listed: bool) -> int:
+    """Return log2 of the slab's length in ticks for a network that is done event by event; ``listed``: some arrivals are known ahead, and
+    their keys hold MAX_SLAB_BITS."""
+    bits = math.floor(math.log2(tau_min * LONG_REACH)) + TICK_BITS if tau_min < math.inf else LONGEST_BITS
+    return min(bits, MAX_SLAB_BITS if listed else LONGEST_BITS)

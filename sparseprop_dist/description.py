@@ -136,7 +136,7 @@ class Network:
         rule : such as FixedIndegree(800)
         weight : jump of the target's potential (mV): number, distribution, or an array with one for each synapse (rules that list their
             synapses: Pairs, OneToOne, AllToAll)
-        delay : ms, likewise; positive, except from populations that only send, where it may be 0
+        delay : ms, likewise; between neurons all positive or all 0, from populations that only send 0 or more
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""exp and log in plain arithmetic.
+"""exp, log, sin, cos and atan in plain arithmetic.
 
 Owns the few transcendental functions whose values enter the dynamics. Libraries differ in the last bit between versions and types of CPU;
 sums and products of float64 do not, so a run that moves to another machine keeps its bits.
@@ -19,12 +19,34 @@ def exp_small(x):
 
 
 @inline
-def log_near_one(r):
-    """Return ln r for r in [0.7, 1.42] as 2 atanh z, z = (r - 1)/(r + 1), to z^21 (remainder below 1e-17 of the value)."""
-    z = (r - 1.0) / (r + 1.0)
+def exp_to_quarter(x):
+    """Return e^x for abs(x) <= 1/4: Taylor to degree 12, whose remainder x^13/13! is below 3e-18."""
+    high = 1 / 5040 + x * (1 / 40320 + x * (1 / 362880 + x * (1 / 3628800 + x * (1 / 39916800 + x * (1 / 479001600)))))
+    return 1.0 + x * (1.0 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x * (1 / 120 + x * (1 / 720 + x * high))))))
+
+
+SMALL = 1 / 64
+"""Reach of `exp_small`."""
+
+
+@njit
+def exp_frame(x):
+    """Return e^x for abs(x) <= 1/4, with the bits of `exp_small` where that reaches."""
+    return exp_small(x) if abs(x) <= SMALL else exp_to_quarter(x)
+
+
+@inline
+def _atanh_series(z):
+    """Return atanh z for abs(z) <= 0.18, to z^21 (remainder below 1e-17 of the value)."""
     s = z * z
     tail = 1 / 13 + s * (1 / 15 + s * (1 / 17 + s * (1 / 19 + s * (1 / 21))))
-    return 2.0 * z * (1.0 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * (1 / 9 + s * (1 / 11 + s * tail))))))
+    return z * (1.0 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * (1 / 9 + s * (1 / 11 + s * tail))))))
+
+
+@inline
+def log_near_one(r):
+    """Return ln r for r in [0.7, 1.42] as 2 atanh z, z = (r - 1)/(r + 1)."""
+    return 2.0 * _atanh_series((r - 1.0) / (r + 1.0))
 
 
 @njit
@@ -47,3 +69,67 @@ def exp(x):
     for _ in range(5):
         r *= r
     return r * bits_float((np.int64(n) + 1023) << 52)
+
+
+PI = 3.141592653589793
+HALF_PI_HIGH, HALF_PI_LOW = 1.57079632673412561417, 6.07710050650619224932e-11
+"""pi/2 in two parts; the product of the first, of 33 bits, with a small integer is exact."""
+
+
+@njit
+def sin_cos(x):
+    """Return sin x and cos x for abs(x) < 1e5, to 2e-16: Taylor to degree 15 and 16 about the nearest multiple of pi/2."""
+    n = np.floor(x * (2.0 / PI) + 0.5)
+    r = (x - n * HALF_PI_HIGH) - n * HALF_PI_LOW
+    z = r * r
+    tail = 1 / 362880 - z * (1 / 39916800 - z * (1 / 6227020800 - z * (1 / 1307674368000)))
+    s = r - r * z * (1 / 6 - z * (1 / 120 - z * (1 / 5040 - z * tail)))
+    tail = 1 / 40320 - z * (1 / 3628800 - z * (1 / 479001600 - z * (1 / 87178291200 - z * (1 / 20922789888000))))
+    c = 1.0 - z * (1 / 2 - z * (1 / 24 - z * (1 / 720 - z * tail)))
+    quadrant = np.int64(n) & 3
+    if quadrant == 0:
+        return s, c
+    if quadrant == 1:
+        return c, -s
+    return (-s, -c) if quadrant == 2 else (-c, s)
+
+
+TAN_16TH, TAN_8TH, TAN_3_16THS = 0.198912367379658, 0.41421356237309503, 0.6681786379192989
+"""tan of pi/16, pi/8, 3 pi/16."""
+
+
+@njit
+def atan(x):
+    """Return atan x to 2e-16: about the nearest of 0, pi/8, pi/4 by the series to z^21 (remainder below 2e-17)."""
+    y = abs(x)
+    inverse = y > 1.0
+    if inverse:
+        y = 1.0 / y
+    about = 0.0
+    if y > TAN_3_16THS:
+        y, about = (y - 1.0) / (1.0 + y), PI / 4
+    elif y > TAN_16TH:
+        y, about = (y - TAN_8TH) / (1.0 + y * TAN_8TH), PI / 8
+    z = y * y
+    tail = 1 / 13 - z * (1 / 15 - z * (1 / 17 - z * (1 / 19 - z * (1 / 21))))
+    y = about + (y - y * z * (1 / 3 - z * (1 / 5 - z * (1 / 7 - z * (1 / 9 - z * (1 / 11 - z * tail))))))
+    if inverse:
+        y = PI / 2 - y
+    return y if x >= 0.0 else -y
+
+
+@njit
+def sinh_cosh(x):
+    """Return sinh x and cosh x, for abs(x) < 700; sinh to 1e-15 also near 0."""
+    e = exp(x)
+    c = 0.5 * (e + 1.0 / e)
+    if abs(x) > 0.3:
+        return 0.5 * (e - 1.0 / e), c
+    z = x * x
+    return x * (1.0 + z * (1 / 6 + z * (1 / 120 + z * (1 / 5040 + z * (1 / 362880 + z * (1 / 39916800)))))), c
+
+
+@njit
+def atanh(x):
+    """Return atanh x, abs(x) < 1, to 1e-15 of the value."""
+    return 0.5 * log((1.0 + x) / (1.0 - x)) if abs(x) > 0.17 else _atanh_series(x)

@@ -13,6 +13,8 @@ EVENTS_FULL = 2
 """The buffer of arrivals is full: the caller enlarges it and calls again."""
 STATE_OVERFLOW = 3
 """The potential of a neuron does not fit its 64-bit integer any more."""
+CASCADE = 4
+"""A neuron would fire twice at one time by synapses without delay."""
 
 
 class InputError(ValueError):

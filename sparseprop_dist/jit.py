@@ -13,7 +13,7 @@ import pathlib
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import llvmlite
@@ -90,14 +90,25 @@ def implements(function: Any, record: type) -> Callable[[Callable[..., Any]], Ca
 
     def register(body: Callable[..., Any]) -> Callable[..., Any]:
         function.register(record, body)
-
-        @overload(function, strict=False, jit_options={"error_model": "numpy"})
-        def typed(*args: Any) -> Any:
-            return body if getattr(args[0], "instance_class", None) is record else None
-
+        overloaded(function, body, lambda kind: kind is record)
         return body
 
     return register
+
+
+def written(lines: Iterable[str], scope: dict[str, Any], name: str) -> Callable[..., Any]:
+    """Return the function ``name`` that the lines define: for bodies that Numba needs written out, since it has no loop over members of
+    different types. The lines are text of this package alone."""
+    exec("\n".join(lines), scope)
+    return scope[name]
+
+
+def overloaded(function: Any, body: Callable[..., Any], wanted: Callable[[Any], bool]) -> None:
+    """Compile ``body`` where ``function`` is called with a first argument whose class is ``wanted`` (None: no record)."""
+
+    @overload(function, strict=False, jit_options={"error_model": "numpy"})
+    def typed(*args: Any) -> Any:
+        return body if wanted(getattr(args[0], "instance_class", None)) else None
 
 
 def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:

@@ -42,13 +42,15 @@ class Partition:
     names: tuple[str, ...]
     first_gids: np.ndarray  # int64 (populations + 1,)
     cuts: np.ndarray  # int64 (populations, ranks + 1), members
+    order: tuple[int, ...]  # of the populations in the local indices of a rank: those of one kind of record together
 
     def shares(self, rank: int) -> list[Share]:
         """Return what ``rank`` owns, one share a population, in the order of its local indices."""
         out, local = [], 0
-        for name, gid, cuts in zip(self.names, self.first_gids, self.cuts, strict=False):
-            out.append(Share(name, int(gid), int(cuts[rank]), int(cuts[rank + 1]), local))
-            local += out[-1].stop - out[-1].start
+        for k in self.order:
+            start, stop = self.cuts[k, rank : rank + 2].tolist()
+            out.append(Share(self.names[k], int(self.first_gids[k]), start, stop, local))
+            local += stop - start
         return out
 
     def n_owned(self, rank: int) -> int:
@@ -74,7 +76,14 @@ def partition(network: Network, n_ranks: int) -> Partition:
         cuts.append(_cut(work(network, name), size, n_ranks, before % n_ranks))
         before += size
     first_gids = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return Partition(n_ranks, names, first_gids, np.array(cuts, np.int64).reshape(len(names), n_ranks + 1))
+    kinds = [record_kind(network, name) for name in names]
+    order = tuple(sorted(range(len(names)), key=lambda k: kinds.index(kinds[k])))
+    return Partition(n_ranks, names, first_gids, np.array(cuts, np.int64).reshape(len(names), n_ranks + 1), order)
+
+
+def record_kind(network: Network, name: str) -> object:
+    """Return what tells the record that runs a population: populations of one kind share a record."""
+    return network.population(name).model.lowered().record.__func__  # type: ignore[union-attr]
 
 
 def _cut(weights: np.ndarray | float, size: int, n_ranks: int, remainder: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .build.part import block_bits, lower, shortest_delay, smallest_tau
+from .build.part import block_bits, in_bulk, lower, shortest_delay, smallest_tau
 from .build.synapses import WORD_TYPES, delay_format
 from .description import Network, Projection
 from .distributions import Distribution
@@ -79,12 +79,12 @@ def plan(network: Network, ranks: int) -> Plan:
     division = partition(network, ranks)
     neurons = np.diff(division.cuts, axis=1)
     synapses, memory = np.zeros(ranks), PROCESS_BYTES + NEURON_BYTES * neurons.sum(0) + NETWORK_BYTES * network.n_neurons
-    bits = block_bits(network)
+    bits, bulk = block_bits(network), in_bulk(network)
     for projection in network.projections:
         own = _own_targets(division, projection)
         expected = network.expected_synapses(projection) * own / max(own.sum(), 1)
         synapses += expected
-        memory += expected * _bytes_per_synapse(projection, bits)
+        memory += expected * _bytes_per_synapse(projection, bits, bulk)
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
     return Plan(neurons.sum(0), synapses, _events(network, division), memory, shortest_delay(network))
@@ -108,10 +108,10 @@ def _own_targets(division: Partition, projection: Projection) -> np.ndarray:
     return np.diff(cuts, axis=1).sum(0)
 
 
-def _bytes_per_synapse(projection: Projection, bits: int) -> float:
+def _bytes_per_synapse(projection: Projection, bits: int, bulk: bool) -> float:
     weight = projection.weight
     each = isinstance(weight, Distribution) or (isinstance(weight, np.ndarray) and weight.size > 0 and np.ptp(weight) > 0)
-    return np.dtype(WORD_TYPES[delay_format(projection, bits).kind]).itemsize + (8 if each else 0)
+    return np.dtype(WORD_TYPES[delay_format(projection, bits, bulk).kind]).itemsize + (8 if each else 0)
 
 
 def _events(network: Network, division: Partition) -> np.ndarray:

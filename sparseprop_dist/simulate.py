@@ -22,10 +22,10 @@ import numpy as np
 
 from . import store
 from .build import Part, build
-from .build.part import lower
+from .build.part import in_bulk, lower
 from .clock import TICK, TICK_BITS
 from .description import Network
-from .engine import ordered, slab
+from .engine import instant, ordered, slab
 from .engine.session import Session
 from .errors import InputError
 from .exchange import Alone, Routes, world
@@ -38,7 +38,7 @@ from .result import Result, Spikes
 from .run_directory import RunDirectory, provenance
 from .warm import warm_up
 
-SCHEDULES = {"auto": slab, "slab": slab, "ordered": ordered}
+SCHEDULES = {"slab": slab, "instant": instant, "ordered": ordered}
 LONGEST = 1e12
 """ms: runs are shorter. 30 years, beyond which nothing is tested."""
 LONGEST_WINDOW = 1 << (TICK_BITS + 4)
@@ -89,8 +89,8 @@ def simulate(
         Run directory to write spikes and provenance to; new, or empty. Without it spikes are kept in memory.
     window : float, optional
         ms, length of a window, at most the smallest delay between ranks (the default). No spike depends on it.
-    schedule : {"auto", "slab", "ordered"}
-        How work is ordered. No spike depends on it.
+    schedule : {"auto", "slab", "instant", "ordered"}
+        How work is ordered. No spike depends on it. Slab: where all models add and all synapses have a delay.
     progress : optional
         An object with ``update(now_ms, n_spikes)``.
     record : bool
@@ -105,6 +105,7 @@ def simulate(
     """
     communicator = world() if comm is None else comm
     _check(until, window, schedule)
+    schedule = _schedule(network, schedule)
     if output is not None and not record:
         raise InputError("output is given although record is false; leave output out, or record the spikes")
     check(network)
@@ -133,8 +134,16 @@ def _check(until: float, window: float | None, schedule: str) -> None:
     for name, value in (("until", until), ("window", window)):
         if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < LONGEST):
             raise InputError(f"{name} is {value!r}; give a number of ms above 0 and below {LONGEST:g}")
-    if schedule not in SCHEDULES:
-        raise InputError(f'schedule is "{schedule}"; give one of {", ".join(SCHEDULES)}')
+    if schedule not in ("auto", *SCHEDULES):
+        raise InputError(f'schedule is "{schedule}"; give one of auto, {", ".join(SCHEDULES)}')
+
+
+def _schedule(network: Network, asked: str) -> str:
+    """Return the schedule for a network, and refuse one that cannot run it."""
+    bulk = in_bulk(network)
+    if asked == "slab" and not bulk:
+        raise InputError("the slab schedule takes models that add, and synapses with delays, only; give auto, instant or ordered")
+    return asked if asked != "auto" else "slab" if bulk else "instant"
 
 
 def _warn_of_idle_ranks(communicator: Alone, network: Network) -> None:
@@ -158,17 +167,17 @@ def _together(communicator: Alone, call: Callable[[], Any]) -> Any:
 def _prepare(communicator: Alone, network: Network, until: float, window: float | None, schedule: str, progress: Any) -> _Run:
     lowered = lower(network)
     division = partition(lowered, communicator.size)
-    if SCHEDULES[schedule] is ordered and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
-        raise InputError(f"the ordered schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks, or the slab schedule")
+    if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
+        raise InputError(f"the {schedule} schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks")
     part = _together(communicator, lambda: build(lowered, division, communicator.rank))
     needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)
-    recurrent = part.synapses.train == 0
+    recurrent = (part.synapses.train == 0) & (part.synapses.instant == 0)
     shortest = communicator.least(int(part.synapses.delay[recurrent].min(initial=1 << 61)))
     remote = np.sort(np.concatenate([gids[:0] if rank == communicator.rank else gids for rank, gids in enumerate(needed)]))
     crossing = communicator.least(_crossing_delay(part, remote))
     times, gids = _trains(lowered)
-    session = Session(part, SCHEDULES[schedule], min(part.slab_bits, shortest.bit_length() - 1), times, gids)
+    session = Session(part, SCHEDULES[schedule], min(part.piece_bits, shortest.bit_length() - 1), times, gids)
     length, statistics = _window(window, crossing, part.slab_bits), Statistics(division.n_owned(communicator.rank))
     run = _Run(communicator, lowered, division, part, routes, session, length, None, statistics, progress)
     run.gid_to_local = _local_indices(division, communicator.rank)
@@ -178,7 +187,7 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
 def _needed(part: Part, division: Partition, rank: int) -> np.ndarray:
     """Return the neurons of ``rank`` that have synapses onto this one: gids, sorted int32. Never as many numbers as the network has
     neurons."""
-    firsts = [(share.first_gid + share.start, share.first_gid + share.stop) for share in division.shares(rank)]
+    firsts = sorted((share.first_gid + share.start, share.first_gid + share.stop) for share in division.shares(rank))
     return np.concatenate([(np.flatnonzero(part.needs[first:stop]) + first).astype(np.int32) for first, stop in firsts])
 
 
@@ -186,7 +195,7 @@ def _crossing_delay(part: Part, remote: np.ndarray) -> int:
     """Return the smallest delay of the pathways that bring spikes of ``remote`` neurons (sorted gids) here, in ticks."""
     synapses = part.synapses
     least = 1 << 61
-    for p in np.flatnonzero(synapses.train == 0):
+    for p in np.flatnonzero((synapses.train == 0) & (synapses.instant == 0)):
         for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
             if np.searchsorted(remote, synapses.range_first[r]) < np.searchsorted(remote, synapses.range_stop[r]):
                 least = min(least, int(synapses.delay[p]))
@@ -211,7 +220,7 @@ def _trains(network: Network) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.ndarray]:
-    shares = [share for share in division.shares(rank) if share.stop > share.start]
+    shares = sorted((share for share in division.shares(rank) if share.stop > share.start), key=lambda share: share.first_gid)
     firsts = np.array([share.first_gid + share.start for share in shares], np.int64)
     locals_ = np.array([share.local for share in shares], np.int64)
 

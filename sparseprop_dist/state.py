@@ -1,8 +1,8 @@
 """The dictionary of arrays: every record that kernels share, with shape, unit and meaning of each field.
 
 Owns what engine, build, checkpoint and gradients agree on. Counts: B blocks, P pathways, S spikes in flight. A *pathway* is one projection
-seen from one rank; a *block* is a run of at most 2^block_bits neurons of one population on one rank, whose sums of input fit the cache; a
-*row* is what one source sends to one block by one pathway.
+seen from one rank; a *block* is a run of at most 2^block_bits neurons of one population on one rank: few enough that their sums of input
+fit the cache, or all (event-driven schedules); a *row* is what one source sends to one block by one pathway.
 """
 
 from enum import IntEnum
@@ -12,11 +12,12 @@ import numpy as np
 
 NO_TRIGGER = -(1 << 62)
 """Trigger time of a spike that no spike triggered: before all times, also of those that lie before the origin."""
-TARGET_BITS = 16
+TARGET_BITS = 22
 """Low bits of the key of an arrival, ``offset << TARGET_BITS | target``, that hold the target inside its block."""
 
-CONSTANT, DELAYED_32, DELAYED_64 = 0, 1, 2
-"""Kinds of rows: uint16 targets with one delay; words ``delay << block_bits | target`` of 32 or 64 bits, sorted."""
+CONSTANT, DELAYED_32, DELAYED_64, WIDE = 0, 1, 2, 3
+"""Kinds of rows: uint16 targets with one delay; words ``delay << block_bits | target`` of 32 or 64 bits, sorted; uint32 targets with one
+delay, which may be 0."""
 
 
 class Blocks(NamedTuple):
@@ -24,7 +25,7 @@ class Blocks(NamedTuple):
 
     first: np.ndarray  # int64 (B + 1,), local index of the first neuron
     gid: np.ndarray  # int64 (B,), gid of the first neuron; the others follow
-    uniform: np.ndarray  # uint8 (B,), 1: all neurons have the same frame
+    alike: np.ndarray  # uint8 (B,), 2: all neurons have the same parameters, 1: the same frame
     bounds: np.ndarray  # int64 (CELLS + 1, columns), lower bound of the threshold in the frame at the ends of the cells
     bounds_first: np.ndarray  # int64 (B + 1,), columns of each block: one if all its neurons agree, else one a neuron
     increment: np.ndarray  # float64 (B,), bound on the increment of 1 mV, quanta
@@ -37,6 +38,7 @@ class Synapses(NamedTuple):
     kind: np.ndarray  # uint8 (P,)
     weighted: np.ndarray  # uint8 (P,), 1: one weight a synapse
     train: np.ndarray  # uint8 (P,), 1: the sources are spike sources
+    instant: np.ndarray  # uint8 (P,), 1: between neurons, without delay
     weight: np.ndarray  # float64 (P,), mV, where not weighted
     largest: np.ndarray  # float64 (P,), mV, the largest absolute weight
     delay: np.ndarray  # int64 (P,), ticks, the smallest
@@ -55,6 +57,8 @@ class Synapses(NamedTuple):
     words32: np.ndarray  # uint32
     words64: np.ndarray  # uint64
     weights: np.ndarray  # float64, mV
+    longest: int  # words of the longest row without delay
+    safe: int  # so many spikes without delay overflow no state, from the limit of `models.protocol.beyond` on
 
 
 CHUNK = 512
@@ -122,10 +126,15 @@ class Scratch(NamedTuple):
     cells_flat: np.ndarray  # int64, the same memory
     flags: np.ndarray  # uint8 (CELLS + 1, columns), the last row stays zero
     flags_flat: np.ndarray  # uint8, the same memory
-    saved: np.ndarray  # int64 (states, columns, or neurons), state at the start of the piece
+    saved: np.ndarray  # int64 (STATES, columns, or neurons), state at the start of the piece
     heap: np.ndarray  # int64, keys of `queue`, where a schedule needs it
-    own: np.ndarray  # int64 (neurons,), offset at which each acts by itself next, where a schedule needs it
-    loud: np.ndarray  # int64 (3, L): key, increment and reference of arrivals that are replayed
+    own: np.ndarray  # int64 (neurons,), tick at which each acts by itself next, where a schedule needs it
+    fired: np.ndarray  # int64 (neurons,), tick of the last spike, where a schedule needs it
+    found: np.ndarray  # int32 (2 * neurons,): candidates, likewise
+    touched: np.ndarray  # int64: targets of a spike that now may act earlier or have fired, likewise
+    node: np.ndarray  # int32 (2, nodes): neuron and next node of the lists of `queue`, likewise
+    head: np.ndarray  # int32 (BUCKETS + 2,): first node of each bucket, of the free ones, and the number of the first unused, likewise
+    loud: np.ndarray  # int64 (3, L): key, weight (its bits) and reference of arrivals that are replayed
     sorted: np.ndarray  # int64 (3, L): the same, by neuron and time
     member: np.ndarray  # int64 (3, columns): per neuron start and end in `sorted`, and the list of neurons
 
@@ -144,4 +153,11 @@ class Counter(IntEnum):
     RECURRENT = 8  # arrivals delivered, of spikes
     EXTERNAL = 9  # arrivals delivered, of Poisson inputs
     LOUD = 10  # arrivals replayed one by one
-    SIZE = 16  # entries in all
+    KEEP = 11  # 1: spikes may arrive later, and fly
+    BUCKET = 12  # of the piece at hand, the bucket at hand
+    HEAP = 13  # keys on the heap
+    ARRIVAL = 14  # arrivals of the piece done
+    ARRIVALS = 15  # and in all
+    FULL = 17  # 1: an entry of the queue was lost, since there was no room
+    VOLUME = 16  # spikes delivered since states were last checked for overflow
+    SIZE = 24  # entries in all

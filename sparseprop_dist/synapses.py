@@ -25,7 +25,7 @@ def cast_weight(value: Any, rule: Rule, pools: Pools) -> Value:
 
 
 def cast_delay(value: Any, rule: Rule, pools: Pools, *, recurrent: bool) -> Value:
-    """Delay in ms, like a weight; between neurons (``recurrent``) it must not be 0 nor able to be."""
+    """Delay in ms, like a weight; between neurons (``recurrent``) all are 0 or none is, nor can be."""
     delay = _cast(value, "delay", "ms", rule, pools)
     if isinstance(delay, Distribution):
         if delay.lowest < 0.0 or (recurrent and delay.lowest < TICK):
@@ -35,7 +35,8 @@ def cast_delay(value: Any, rule: Rule, pools: Pools, *, recurrent: bool) -> Valu
             raise InputError(f"delay can be as long as {delay.highest:.3g} ms with {delay!r}; give the distribution a high below 1e6")
         return delay
     each = np.atleast_1d(delay)
-    wrong = (each < (TICK if recurrent else 0.0)) | (each > LONGEST_DELAY)
+    none = not recurrent or not each.any()
+    wrong = (each < (0.0 if none else TICK)) | (each > LONGEST_DELAY)
     if wrong.any():
         where = int(np.argmax(wrong))
         place = f" for {_named(where, rule, pools)}" if isinstance(delay, np.ndarray) else ""
@@ -57,7 +58,7 @@ def _refusal(delay: float) -> str:
     if delay < 0.0:
         return "it must not be negative"
     if delay == 0.0:
-        return "delay 0 is not yet supported for recurrent synapses, give a positive one"
+        return "synapses without delay need a projection of their own, in which all have delay 0"
     if delay > LONGEST_DELAY:
         return f"at most {LONGEST_DELAY:g} ms are allowed"
     return f"that is below the resolution of time, {TICK:.2g} ms"

@@ -193,8 +193,8 @@ def emitted(network: Network, until: float, run: Run | None = None) -> np.ndarra
     """All spikes with their triggers (SPIKE, absolute ticks) in emission order, from a `Session`."""
     run = run or Run()
     part = whole(network)
-    shortest = int(part.synapses.delay[part.synapses.train == 0].min(initial=1 << 61))
-    bits = min(part.slab_bits, shortest.bit_length() - 1, run.piece_bits)
+    shortest = int(part.synapses.delay[(part.synapses.train == 0) & (part.synapses.instant == 0)].min(initial=1 << 61))
+    bits = min(part.piece_bits, shortest.bit_length() - 1, run.piece_bits)
     session = Session(part, run.schedule, bits, *_trains(lower(network)), run.origin_span)
     if run.capacity is not None:
         shrink(session, run.capacity)

@@ -6,26 +6,31 @@ from typing import Any
 import numpy as np
 
 from ..description import Network
+from ..models.mixed import members, mixed
 from ..models.protocol import CELLS
-from ..partition import Share
+from ..partition import Share, record_kind
 from ..state import Blocks
 
 
-def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_bits: int) -> tuple[Any, Blocks]:
-    """Return the model's record and the blocks (their largest increment is not known yet)."""
-    values: list[dict[str, np.ndarray]] = []
-    for share in shares:
-        population = network.population(share.population)
-        drawn: dict[str, Any] = dict(network.checked_parameters(population, share.start, share.stop))
-        drawn["refractory_input"] = np.full(share.stop - share.start, population.model.lowered().refractory_input)  # type: ignore[union-attr]
-        drawn["gid"] = share.first_gid + np.arange(share.start, share.stop)
-        values.append(drawn)
-    joined = {name: np.concatenate([part[name] for part in values]) for name in values[0]} if values else {}
-    models: list[Any] = [network.population(share.population).model.lowered() for share in shares]  # type: ignore[union-attr]
-    record = models[0].record(joined, slab_bits)
+def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_bits: int, bulk: bool) -> tuple[Any, Blocks]:
+    """Return the record of the neurons and their blocks (whose largest increment is not known yet); ``bulk``: for the slab schedule."""
+    records, sizes = [], []
+    for _, group in itertools.groupby(shares, key=lambda share: record_kind(network, share.population)):
+        parts = [_part(network, share) for share in group]
+        records.append(parts[0][0].record(parts, slab_bits))
+        sizes.append(sum(len(values["gid"]) for _, values in parts))
+    record = mixed(records, sizes)
     first, gids = _cut(shares, block_bits)
-    uniform, bounds, bounds_first = _bounds(record, first, slab_bits)
-    return record, Blocks(first, gids, uniform, bounds, bounds_first, np.zeros(len(gids)), block_bits)
+    alike, bounds, bounds_first = _bounds(record, first, slab_bits, bulk)
+    return record, Blocks(first, gids, alike, bounds, bounds_first, np.zeros(len(gids)), block_bits)
+
+
+def _part(network: Network, share: Share) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a share, and the values of its parameters."""
+    population = network.population(share.population)
+    values: dict[str, Any] = dict(network.checked_parameters(population, share.start, share.stop))
+    values["gid"] = share.first_gid + np.arange(share.start, share.stop)
+    return population.model.lowered(), values  # type: ignore[union-attr]
 
 
 def _cut(shares: list[Share], block_bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,17 +47,24 @@ def _cut(shares: list[Share], block_bits: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(first, np.int64), np.array(gids, np.int64)
 
 
-def _bounds(record: Any, first: np.ndarray, slab_bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which blocks are uniform, and the lower bounds of the threshold at the ends of the cells: one column for a block whose neurons
-    agree, else one a neuron."""
+def _bounds(record: Any, first: np.ndarray, slab_bits: int, bulk: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how alike the neurons of each block are, and (in bulk) the lower bounds of the threshold at the ends of the cells: one column
+    for a block whose neurons agree, else one a neuron."""
     offsets = np.arange(CELLS + 1) * ((1 << slab_bits) // CELLS)
-    uniform = np.zeros(len(first) - 1, np.uint8)
+    alike = np.zeros(len(first) - 1, np.uint8)
     columns, starts = [np.empty((CELLS + 1, 0), np.int64)], [0]
     for block, (start, stop) in enumerate(itertools.pairwise(first)):
-        uniform[block] = record.is_uniform(start, stop)
-        bound = record.threshold_bounds(start, stop, offsets)
+        own, base = member(record, start)
+        alike[block] = own.alike(start - base, stop - base)
+        bound = own.threshold_bounds(start - base, stop - base, offsets) if bulk else np.empty((CELLS + 1, 0), np.int64)
         if (bound == bound[:, :1]).all():
             bound = bound[:, :1]
         columns.append(bound)
         starts.append(starts[-1] + bound.shape[1])
-    return uniform, np.ascontiguousarray(np.concatenate(columns, axis=1)), np.array(starts, np.int64)
+    return alike, np.ascontiguousarray(np.concatenate(columns, axis=1)), np.array(starts, np.int64)
+
+
+def member(record: Any, i: int) -> tuple[Any, int]:
+    """Return the record of one model that holds local neuron ``i``, and the local index of its first."""
+    base, own = [(base, own) for base, own in members(record) if base <= i][-1]
+    return own, base

@@ -1,13 +1,14 @@
 """All arrays of one rank."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..clock import FRAME_REACH, TICK, TICK_BITS, slab_bits
-from ..description import Network
+from ..clock import FRAME_REACH, MAX_SLAB_BITS, PIECES, TICK, TICK_BITS, long_slab_bits, slab_bits
+from ..description import Network, Projection
 from ..distributions import Distribution
 from ..errors import InputError
 from ..inputs import SpikeTrains
@@ -15,7 +16,7 @@ from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
 from .drive import build_drive
-from .neurons import build_neurons
+from .neurons import build_neurons, member
 from .synapses import build_synapses
 
 LEAST_ROW = 64
@@ -35,13 +36,14 @@ class Part:
     synapses: Synapses
     drive: Drive
     slab_bits: int
+    piece_bits: int  # log2 of the ticks in a piece, at most, but for the smallest delay
     n_synapses: int
     needs: np.ndarray  # bool (n_neurons,), the neurons whose spikes this rank must know of
 
     @property
     def synapses_bytes(self) -> int:
         """Memory of the synapses, with all that belongs to them."""
-        return sum(array.nbytes for array in self.synapses)
+        return sum(array.nbytes for array in self.synapses if isinstance(array, np.ndarray))
 
 
 def lower(network: Network) -> Network:
@@ -59,21 +61,40 @@ def lower(network: Network) -> Network:
 
 
 def smallest_tau(network: Network) -> float:
-    """Return the smallest membrane time constant of a network in ms, the same for all ranks."""
-    least = math.inf
-    for population in network.populations:
-        if not isinstance(population.model, SpikeTrains):
-            tau = population.model.lowered().tau_m  # type: ignore[attr-defined]
-            least = min(least, tau.lowest if isinstance(tau, Distribution) else float(np.min(tau)))
-    return least
+    """Return the smallest time constant of the neurons of a network in ms, the same for all ranks."""
+    models = [population.model for population in network.populations if not isinstance(population.model, SpikeTrains)]
+    return min((model.lowered().time_scale() for model in models), default=math.inf)
+
+
+def is_instant(network: Network, projection: Projection) -> bool:
+    """Return whether a projection has no delay."""
+    between_neurons = not all(network.population(name).is_source for name in projection.sources)
+    return between_neurons and not isinstance(projection.delay, Distribution) and np.size(projection.delay) > 0 and not np.any(projection.delay)
+
+
+def in_bulk(network: Network) -> bool:
+    """Return whether the slab schedule can run a network: all models add, and all synapses between neurons have a delay."""
+    models = [population.model for population in network.populations if not isinstance(population.model, SpikeTrains)]
+    additive = all(model.lowered().additive for model in models)
+    return additive and not any(is_instant(network, projection) for projection in network.projections)
+
+
+def frame_bits(network: Network) -> int:
+    """Return log2 of the ticks in a slab of a network."""
+    if in_bulk(network):
+        return slab_bits(smallest_tau(network), shortest_delay(network))
+    listed = bool(network.inputs) or not all(is_instant(network, projection) for projection in network.projections)
+    return long_slab_bits(smallest_tau(network), listed)
 
 
 def shortest_delay(network: Network) -> float:
-    """Return the smallest delay between neurons that the description allows, in ms; inf if there is none."""
+    """Return the smallest positive delay between neurons that the description allows, in ms; inf if there is none."""
     delays = [
         projection.delay.lowest if isinstance(projection.delay, Distribution) else float(np.min(projection.delay))
         for projection in network.projections
-        if not all(network.population(name).is_source for name in projection.sources) and np.size(projection.delay)  # type: ignore[arg-type]
+        if not all(network.population(name).is_source for name in projection.sources)
+        and np.size(projection.delay)  # type: ignore[arg-type]
+        and not is_instant(network, projection)
     ]
     return max(min(delays, default=math.inf), TICK)
 
@@ -84,6 +105,9 @@ def block_bits(network: Network) -> int:
     With a delay each, a row is visited in each piece that it reaches into, for a few words each time: twice the group takes 4.0 instead of
     5.1 ns per event.
     """
+    if not in_bulk(network):
+        sizes = [population.size for population in network.populations if not population.is_source]
+        return max(GROUP, *sizes, 1).bit_length() - (0 if max(GROUP, *sizes, 1) & (max(GROUP, *sizes, 1) - 1) else 1)
     bits = GROUP.bit_length() - 1 + any(isinstance(projection.delay, Distribution | np.ndarray) for projection in network.projections)
     synapses = sum(network.expected_synapses(projection) for projection in network.projections)
     row = synapses / max(network.n_sources, 1) * GROUP / max(network.n_neurons, 1)
@@ -102,14 +126,25 @@ def build(network: Network, partition: Partition, rank: int) -> Part:
         for drawn parameters out of bounds, and weights or potentials too large for the state.
     """
     shares = partition.shares(rank)
-    bits = slab_bits(smallest_tau(network), shortest_delay(network))
+    bulk, bits = in_bulk(network), frame_bits(network)
     if bits < MIN_SLAB_BITS:
         least = 2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH
         raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {least:.2g} ms can be resolved")
-    model, blocks = build_neurons(network, shares, bits, block_bits(network))
-    synapses, largest_weight, n_synapses, needs = build_synapses(network, shares, blocks)
+    model, blocks = build_neurons(network, shares, bits, block_bits(network), bulk)
+    synapses, largest_weight, instant, n_synapses, needs = build_synapses(network, shares, blocks, bulk)
     drive, largest_drive = build_drive(network, shares, blocks, bits)
     weights = np.maximum(largest_weight, largest_drive)
-    ends = zip(blocks.first[:-1], blocks.first[1:], weights, strict=True)
-    blocks = blocks._replace(increment=np.array([model.largest_increment(start, stop, weight) for start, stop, weight in ends]))
-    return Part(model, blocks, synapses, drive, bits, n_synapses, needs)
+    increments = np.zeros(len(blocks.gid))
+    for block, (start, stop) in enumerate(itertools.pairwise(blocks.first)):
+        own, base = member(model, start)
+        increments[block] = own.largest_increment(start - base, stop - base, weights[block])
+    blocks = blocks._replace(increment=increments)
+    synapses = synapses._replace(safe=_safe(instant, increments))
+    piece_bits = bits if bulk else min(bits - PIECES, MAX_SLAB_BITS)
+    return Part(model, blocks, synapses, drive, bits, piece_bits, n_synapses, needs)
+
+
+def _safe(instant: np.ndarray, increments: np.ndarray) -> int:
+    """Return how many spikes without delay, each of at most ``instant`` mV onto a neuron of each block, change no state by 2^61."""
+    most = float((instant * increments).max(initial=0.0))
+    return int(min(2.0**61 / most, 2.0**61)) if most > 0.0 else 1 << 61

@@ -16,9 +16,10 @@ from ..description import Network, Projection
 from ..distributions import Distribution
 from ..jit import STRIDE, njit
 from ..partition import Share
-from ..state import CONSTANT, DELAYED_32, DELAYED_64, Blocks, Synapses
+from ..state import CONSTANT, DELAYED_32, DELAYED_64, WIDE, Blocks, Synapses
 
-WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64}
+WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32}
+ONE_DELAY = (CONSTANT, WIDE)
 
 
 class Format(NamedTuple):
@@ -26,7 +27,7 @@ class Format(NamedTuple):
 
     kind: int
     unit: int  # log2 of the ticks in a unit of delay
-    delay: int  # ticks, of all synapses, where CONSTANT
+    delay: int  # ticks, of all synapses, where they agree
 
 
 class _Rows(NamedTuple):
@@ -41,8 +42,8 @@ class _Rows(NamedTuple):
     n_rows: int
 
 
-def delay_format(projection: Projection, block_bits: int) -> Format:
-    """Choose how to store delays.
+def delay_format(projection: Projection, block_bits: int, bulk: bool = True) -> Format:
+    """Choose how to store delays; not in ``bulk``, targets have more bits.
 
     Given delays are kept to the tick. Drawn ones are drawn on the grid of the finest unit that fits 32-bit words with the longest one,
     2^-20 ms for 4 ms: the law of the delays is discrete there, the events are exact for the delays that were drawn. Where not even 64 bits
@@ -53,16 +54,16 @@ def delay_format(projection: Projection, block_bits: int) -> Format:
         bits = int(ticks(delay.highest)).bit_length()
         return (
             Format(DELAYED_32, max(0, bits - room), 0)
-            if bits - room <= TICK_BITS - 16
+            if bulk and bits - room <= TICK_BITS - 16
             else Format(DELAYED_64, max(0, bits - 63 + block_bits), 0)
         )
     each = ticks(np.atleast_1d(delay))
     if each.size == 0 or (each == each[0]).all():
-        return Format(CONSTANT, 0, int(each[0]) if each.size else 1)
+        return Format(CONSTANT if bulk else WIDE, 0, int(each[0]) if each.size else 1)
     bits = int(each.max()).bit_length()
     common = int(np.bitwise_or.reduce(each))
     unit = (common & -common).bit_length() - 1
-    return Format(DELAYED_32, unit, 0) if bits - unit <= room else Format(DELAYED_64, max(0, bits - 63 + block_bits), 0)
+    return Format(DELAYED_32, unit, 0) if bulk and bits - unit <= room else Format(DELAYED_64, max(0, bits - 63 + block_bits), 0)
 
 
 def stored_delays(values: np.ndarray, form: Format) -> np.ndarray:
@@ -149,7 +150,7 @@ def _sort_rows(row_ptr, words, weights, spare_words, spare_weights):
             width *= 2
 
 
-def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[list[_Rows], np.ndarray, dict[int, int], int]:
+def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> tuple[list[_Rows], np.ndarray, dict[int, int], int]:
     """The first pass: return the projections with the places of their rows, the row pointers, the number of words of each kind and of
     weights."""
     todo: list[_Rows] = []
@@ -164,7 +165,7 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks) -> tuple[
             isinstance(projection.weight, np.ndarray) and np.ptp(projection.weight) > 0
         )
         empty = np.full(len(blocks.gid), -1, np.int64)
-        todo.append(_Rows(projection, delay_format(projection, blocks.block_bits), bool(weighted), index, empty, empty.copy(), n_rows))
+        todo.append(_Rows(projection, delay_format(projection, blocks.block_bits, bulk), bool(weighted), index, empty, empty.copy(), n_rows))
     row_ptr = np.zeros(n_pointers, np.int32)
     n_words = dict.fromkeys(WORD_TYPES, 0)
     n_weights = 0
@@ -196,7 +197,7 @@ def _write_rows(
     """The second pass, of one projection."""
     for _, part in parts(network, rows.projection, shares):
         delays = np.empty(0, np.uint64)
-        if rows.format.kind != CONSTANT:
+        if rows.format.kind not in ONE_DELAY:
             delays = stored_delays(synapse_values(network, rows.projection, part, "delays"), rows.format)
         own = synapse_values(network, rows.projection, part, "weights") if rows.weighted else np.empty(0)
         own = np.ascontiguousarray(own)
@@ -219,7 +220,7 @@ def _write_rows(
         pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
         pointers[1:] = pointers[:-1].copy()
         pointers[0] = 0
-        if rows.format.kind != CONSTANT:
+        if rows.format.kind not in ONE_DELAY:
             base, n = rows.base[block], int(pointers[-1])
             own = weights[rows.weight_base[block] : rows.weight_base[block] + n] if rows.weighted else weights[:0]
             longest = int(np.diff(pointers).max(initial=0))
@@ -246,7 +247,7 @@ def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tup
 
 def _delay_range(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, block_bits: int) -> tuple[int, int]:
     """Return the smallest and the largest delay of a projection onto this rank, in ticks; of one without synapses (1 << 61, 0)."""
-    if rows.format.kind == CONSTANT:
+    if rows.format.kind in ONE_DELAY:
         return rows.format.delay, rows.format.delay
     least, most = 1 << 61, 0
     for block in np.flatnonzero(rows.places >= 0):
@@ -288,22 +289,52 @@ def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarr
     return needs
 
 
-def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tuple[Synapses, np.ndarray, int, np.ndarray]:
-    """Return the synapses of a rank, the largest absolute weight (mV) onto each block, their number, and which neurons they come from."""
-    todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks)
+@njit
+def _runs(pointers, words):
+    """Return the length of the longest run of one target in a row, and of the longest row; a row has its targets in order."""
+    most, longest = 0, 0
+    for r in range(pointers.size - 1):
+        run = 0
+        longest = max(longest, pointers[r + 1] - pointers[r])
+        for q in range(pointers[r], pointers[r + 1]):
+            run = run + 1 if q > pointers[r] and words[q] == words[q - 1] else 1
+            most = max(most, run)
+    return most, longest
+
+
+def _repeats(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return how many synapses of one source onto one neuron there are at most, per block, and the length of the longest row."""
+    most, longest = np.zeros(len(rows.places), np.int64), 0
+    for block in np.flatnonzero(rows.places >= 0):
+        pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
+        most[block], own = _runs(pointers, words[rows.base[block] : rows.base[block] + int(pointers[-1])])
+        longest = max(longest, own)
+    return most, longest
+
+
+def build_synapses(
+    network: Network, shares: list[Share], blocks: Blocks, bulk: bool
+) -> tuple[Synapses, np.ndarray, np.ndarray, int, np.ndarray]:
+    """Return the synapses of a rank, the largest absolute weight onto each block, the largest that one spike gives a neuron of it without
+    delay, their number, and which neurons they come from; ``bulk``: for the slab schedule."""
+    todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks, bulk)
     # kernels read whole strides: behind the last row there must be as many words that belong to none
     words = {kind: np.zeros(n + STRIDE, WORD_TYPES[kind]) for kind, n in n_words.items()}
     weights = np.empty(n_weights)
     largest = np.zeros(len(blocks.gid))
     delays, heaviest = {}, {}
+    instant, longest = np.zeros(len(blocks.gid)), 0
     for rows in todo:
         _write_rows(network, shares, blocks, rows, row_ptr, words[rows.format.kind], weights)
         own = _largest(rows, row_ptr, weights, len(blocks.gid))
         largest, heaviest[id(rows)] = np.maximum(largest, own), own.max(initial=0.0)
+        if rows.format.kind == WIDE and rows.format.delay == 0:
+            repeats, row = _repeats(rows, row_ptr, words[WIDE])
+            instant, longest = np.maximum(instant, own * repeats), max(longest, row)
         delays[id(rows)] = _delay_range(rows, row_ptr, words[rows.format.kind], blocks.block_bits)
     pathways = _pathways(network, todo)
     ranges = [item for _, own, _ in pathways for item in own]
-    with_cursor = [rows.format.kind != CONSTANT for rows, _, _ in pathways]
+    with_cursor = [rows.format.kind not in ONE_DELAY for rows, _, _ in pathways]
     cursor = np.full((len(pathways), len(blocks.gid)), -1, np.int64)
     for train in (False, True):
         mine = np.array([own == train for _, _, own in pathways], bool) & np.array(with_cursor, bool)
@@ -313,6 +344,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tup
         kind=np.array([rows.format.kind for rows, _, _ in pathways], np.uint8),
         weighted=np.array([rows.weighted for rows, _, _ in pathways], np.uint8),
         train=np.array([train for _, _, train in pathways], np.uint8),
+        instant=np.array([rows.format == Format(WIDE, 0, 0) and not train for rows, _, train in pathways], np.uint8),
         weight=np.array([_one_weight(rows.projection) for rows, _, _ in pathways], np.float64),
         largest=np.array([heaviest[id(rows)] for rows, _, _ in pathways], np.float64),
         delay=np.array([delays[id(rows)][0] for rows, _, _ in pathways], np.int64),
@@ -328,8 +360,10 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks) -> tup
         cursor=cursor,
         row_ptr=row_ptr,
         words16=words[CONSTANT],
-        words32=words[DELAYED_32],
+        words32=words[DELAYED_32] if bulk else words[WIDE],
         words64=words[DELAYED_64],
         weights=weights,
+        longest=longest,
+        safe=0,
     )
-    return synapses, largest, sum(n_words.values()), _needs(network, todo, row_ptr)
+    return synapses, largest, instant, sum(n_words.values()), _needs(network, todo, row_ptr)

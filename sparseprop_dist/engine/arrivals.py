@@ -7,9 +7,9 @@ Owns the passes over synapses that the schedules share: `collect` (spikes with a
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK
-from ..jit import STRIDE, count_below, njit, prefetch, spread
+from ..jit import STRIDE, count_below, float_bits, njit, prefetch, spread
 from ..models.protocol import frame_of, increment
-from ..state import CHUNK, CONSTANT, DELAYED_32, TARGET_BITS, Counter
+from ..state import CHUNK, CONSTANT, DELAYED_32, DELAYED_64, TARGET_BITS, WIDE, Counter
 
 TARGET_MASK = (1 << TARGET_BITS) - 1
 AHEAD = 8
@@ -28,11 +28,19 @@ def row_of(synapses, p, gid):
 
 
 @njit
+def one_delay(synapses, p):
+    """Have all synapses of a pathway the same delay?"""
+    return synapses.kind[p] == CONSTANT or synapses.kind[p] == WIDE
+
+
+@njit
 def collect(synapses, flight, train, counters, start, a, b, scratch):
     """List, for each pathway, the spikes that have arrivals at offsets in [a, b) of the slab that starts at tick ``start``."""
     n = 0
     for p in range(synapses.kind.size):
         scratch.active_ptr[p] = n
+        if synapses.instant[p]:
+            continue
         of_train = np.int64(synapses.train[p])
         spikes = train if of_train else flight
         times = spikes.time[: spikes.time.size if of_train else counters[Counter.FLIGHT]]
@@ -41,7 +49,7 @@ def collect(synapses, flight, train, counters, start, a, b, scratch):
         if n + high - low > scratch.active_row.size:
             counters[Counter.NEEDED] = n + high - low
             return EVENTS_FULL
-        delay = synapses.delay[p] if synapses.kind[p] == CONSTANT else 0
+        delay = synapses.delay[p] if one_delay(synapses, p) else 0
         for s in range(low, high):
             row = row_of(synapses, p, spikes.gid[s])
             if row >= 0:
@@ -112,7 +120,7 @@ def locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys)
     Arrivals with delays of their own are also written to ``scratch.keys``, behind the first ``n_keys``. Returns the number of arrivals and
     the new number of keys; both -1 if there is no room for those.
     """
-    if synapses.kind[p] != CONSTANT:
+    if not one_delay(synapses, p):
         cursors = (train if synapses.train[p] else flight).cursors[synapses.cursor[p, block]]
         if synapses.kind[p] == DELAYED_32:
             n = _locate_delayed(synapses, synapses.words32, MOST_32, p, block, block_bits, cursors, a, b, scratch, n_keys)
@@ -133,7 +141,7 @@ def locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys)
 @njit
 def keep_cursors(synapses, p, block, flight, train, scratch):
     """Remember where the rows of a pathway with delays stand in a block, after their slices were delivered."""
-    if synapses.kind[p] == CONSTANT:
+    if one_delay(synapses, p):
         return
     cursors = (train if synapses.train[p] else flight).cursors[synapses.cursor[p, block]]
     for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
@@ -172,28 +180,26 @@ def _add_constant(words, weight, frame, columns, shift, scratch, k0, k1):
 
 
 @njit
-def offset_target(word, kind, unit, block_bits, base_offset):
-    """Return the offset of an arrival and its target in the block, from its word and the offset of its spike."""
-    if kind == CONSTANT:
-        return base_offset, word
-    return base_offset + ((word >> block_bits) << unit), word & ((1 << block_bits) - 1)
-
-
-@njit
-def amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target):
-    """Return the increment that word ``q`` of a pathway makes."""
-    weight = synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
-    if uniform:
-        return increment(frame, offset, weight)
-    return increment(frame_of(model, first + target), offset, weight)
-
-
-@njit
-def words_of(synapses, p, q):
+def word_of(synapses, p, q):
     """Return word ``q`` of a pathway."""
     if synapses.kind[p] == CONSTANT:
         return np.int64(synapses.words16[q])
-    return np.int64(synapses.words32[q]) if synapses.kind[p] == DELAYED_32 else np.int64(synapses.words64[q])
+    return np.int64(synapses.words64[q]) if synapses.kind[p] == DELAYED_64 else np.int64(synapses.words32[q])
+
+
+@njit
+def arrival_of(synapses, p, block_bits, k, q, scratch):
+    """Return the offset at which word ``q`` of the ``k``-th active spike arrives, and its target in the block."""
+    word = word_of(synapses, p, q)
+    if one_delay(synapses, p):
+        return scratch.active_offset[k], word
+    return scratch.active_offset[k] + ((word >> block_bits) << synapses.unit[p]), word & ((1 << block_bits) - 1)
+
+
+@njit
+def weight_of(synapses, p, block, q):
+    """Return the weight of word ``q`` of a pathway."""
+    return synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
 
 
 @njit
@@ -202,10 +208,8 @@ def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, colum
     frame = frame_of(model, first)
     for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
         for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-            offset, target = offset_target(
-                words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k]
-            )
-            amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
+            offset, target = arrival_of(synapses, p, block_bits, k, q, scratch)
+            amount = increment(frame if uniform else frame_of(model, first + target), offset, weight_of(synapses, p, block, q))
             scratch.cells_flat[((offset >> shift) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
 
 
@@ -263,10 +267,9 @@ def _pick_delayed(synapses, p, columns, shift, scratch, n):
 
 
 @njit
-def pick_rows(model, synapses, p, block, first, uniform, columns, shift, scratch, n):
+def pick_rows(synapses, p, block, columns, shift, scratch, n):
     """Append the located arrivals that meet a flagged neuron to ``scratch.loud``, which has room for all; return the new length."""
-    keys, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
-    frame = frame_of(model, first)
+    keys, weights, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
     n0 = n
     if synapses.kind[p] != CONSTANT:
         n = _pick_delayed(synapses, p, columns, shift, scratch, n)
@@ -275,18 +278,16 @@ def pick_rows(model, synapses, p, block, first, uniform, columns, shift, scratch
             offset, before = scratch.active_offset[k], n
             flags = scratch.flags_flat[(offset >> shift) * columns :]
             n = _pick_constant(
-                synapses.words16, scratch.slice_first[k], scratch.slice_stop[k], offset << TARGET_BITS, flags, keys, amounts, n
+                synapses.words16, scratch.slice_first[k], scratch.slice_stop[k], offset << TARGET_BITS, flags, keys, weights, n
             )
             for m in range(before, n):
                 references[m] = scratch.active_spike[k]
     for m in range(n0, n):
-        amounts[m] = amount_of(model, synapses, p, block, first, uniform, frame, amounts[m], keys[m] >> TARGET_BITS, keys[m] & TARGET_MASK)
+        weights[m] = float_bits(weight_of(synapses, p, block, weights[m]))
     return n
 
 
 @njit
-def drive_amount(model, drive, e, first, uniform, key):
-    """Return the increment that a Poisson event makes."""
-    target = key & TARGET_MASK
-    weight = drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + target]
-    return increment(frame_of(model, first if uniform else first + target), key >> TARGET_BITS, weight)
+def drive_weight(drive, e, key):
+    """Return the weight of a Poisson event."""
+    return drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + (key & TARGET_MASK)]

@@ -77,17 +77,28 @@ def sort_spikes(spikes, first, stop):
 
 
 @njit
+def _is_sorted(spikes, first, stop):
+    for m in range(first + 1, stop):
+        if _key(spikes, m - 1) > _key(spikes, m):
+            return False
+    return True
+
+
+@njit
 def launch(emitted, flight, counters):
-    """Bring the spikes of the piece into emission order and put them in flight; return SPIKES_FULL if there is no room."""
+    """Bring the spikes of the piece into emission order and put them in flight, if any can arrive later; return SPIKES_FULL if there is no
+    room for them."""
     first, stop = counters[Counter.PIECE], counters[Counter.EMITTED]
     n = counters[Counter.FLIGHT]
-    if n + stop - first > flight.time.size:
+    if counters[Counter.KEEP] and n + stop - first > flight.time.size:
         counters[Counter.NEEDED] = n + stop - first
         return SPIKES_FULL
-    sort_spikes(emitted, first, stop)
-    for m in range(first, stop):
-        _write(flight, n, _key(emitted, m))
-        flight.cursors[:, n] = -1
-        n += 1
-    counters[Counter.FLIGHT] = n
+    if not _is_sorted(emitted, first, stop):
+        sort_spikes(emitted, first, stop)
+    if counters[Counter.KEEP]:
+        for m in range(first, stop):
+            _write(flight, n, _key(emitted, m))
+            flight.cursors[:, n] = -1
+            n += 1
+        counters[Counter.FLIGHT] = n
     return OK

@@ -1,11 +1,12 @@
 """The ordered schedule: one event at a time, in time order. The reference that the fast schedules must agree with, bit for bit.
 
-For any model of the protocol whose delays are all positive. The clock is cut into *pieces*, at most a slab and at most the smallest delay,
-so that all arrivals of a piece are known when it begins. For each piece:
+For any model of the protocol and any delays. The clock is cut into *pieces*, at most a slab and at most the smallest positive delay, so
+that what arrives with a delay in a piece is known when it begins. For each piece:
 
-1. list every arrival, of Poisson inputs and of spikes, and sort the list by time; arrivals at one neuron and time by the order of events;
+1. list every arrival, of Poisson inputs and of spikes, by time; arrivals at one neuron and time by the order of events;
 2. put every neuron that does something by itself in the piece (release, crossing by the flow) on a heap, by time;
-3. take the earlier of the two heads until both are beyond the piece, own events first; whatever changed is asked for its next own event.
+3. tick by tick: own events, then the listed arrivals, then generation by generation what spikes deliver without delay; whatever changed is
+   asked for its next own event.
 
 Then the spikes of the piece take off together. A piece is a transaction: if a buffer is full, the state is put back. Invariant between
 pieces: all neurons stand at NOW, all spikes before NOW are in flight.
@@ -13,167 +14,137 @@ pieces: all neurons stand at NOW, all spikes before NOW are in flight.
 
 import numpy as np
 
-from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
-from ..jit import njit
-from ..models.protocol import FIRED, NEVER, OVERFLOW, act, frame_of, own_event, receive, restore, save
+from ..errors import CASCADE, OK, STATE_OVERFLOW
+from ..jit import bits_float, njit
+from ..models.protocol import FIRED, NEVER, OVERFLOW, act, own_event, receive, restore, save
 from ..queue import LOCAL_BITS, pop, push
-from ..state import TARGET_BITS, Counter
+from ..state import NO_TRIGGER, Counter
 from . import piece
-from .arrivals import TARGET_MASK, amount_of, collect, drive_amount, locate, offset_target, words_of
-from .emission import fire, precedes
-from .poisson import generate
+from .arrivals import row_of, weight_of
+from .emission import emit, fire, sort_spikes
+from .listing import LOCAL_MASK, list_arrivals
 
 WHOLE = True
 """The schedule saves the state of all neurons at once."""
-LOCAL_MASK = (1 << LOCAL_BITS) - 1
 
 
 @njit
-def _append(scratch, n, key, amount, reference):
-    scratch.loud[0, n], scratch.loud[1, n], scratch.loud[2, n] = key, amount, reference
-    return n + 1
-
-
-@njit
-def _list_rows(model, blocks, synapses, flight, train, scratch, block, a, b, n):
-    """List the arrivals of spikes at a block; return the new length, or -1 if there is no room."""
-    first, block_bits, uniform = blocks.first[block], blocks.block_bits, blocks.uniform[block] != 0
-    frame = frame_of(model, first)
-    for p in range(synapses.kind.size):
-        if synapses.index[p, block] < 0:
-            continue
-        count, _ = locate(synapses, p, block, block_bits, flight, train, a, b, scratch, 0)
-        if count < 0 or n + count > scratch.loud.shape[1]:
-            return np.int64(-1)
-        for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
-            for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-                offset, target = offset_target(
-                    words_of(synapses, p, q), synapses.kind[p], synapses.unit[p], block_bits, scratch.active_offset[k]
-                )
-                amount = amount_of(model, synapses, p, block, first, uniform, frame, q, offset, target)
-                n = _append(scratch, n, offset << LOCAL_BITS | (first + target), amount, scratch.active_spike[k])
-    return n
-
-
-@njit
-def _list_drive(model, blocks, drive, scratch, counters, block, slab, slab_bits, a, b, n):
-    """List the Poisson events of a block; return a status and the new length."""
-    first, uniform = blocks.first[block], blocks.uniform[block] != 0
-    for e in range(drive.entry_ptr[block], drive.entry_ptr[block + 1]):
-        status, count = generate(drive, e, slab, slab_bits, a, b, counters, scratch.keys, 0)
-        if status != OK:
-            return status, n
-        if n + count > scratch.loud.shape[1]:
-            counters[Counter.NEEDED] = n + count
-            return EVENTS_FULL, n
-        for m in range(count):
-            offset, target = scratch.keys[m] >> TARGET_BITS, scratch.keys[m] & TARGET_MASK
-            if target < drive.stop[e]:
-                amount = drive_amount(model, drive, e, first, uniform, scratch.keys[m])
-                n = _append(scratch, n, offset << LOCAL_BITS | (first + target), amount, -1 - e)
-    return OK, n
-
-
-@njit
-def _list(model, blocks, synapses, drive, flight, train, scratch, counters, start, a, b, slab_bits):
-    """List all arrivals of the piece in ``scratch.loud``; return a status and their number."""
-    n = np.int64(0)
-    slab = counters[Counter.SLAB] + (start >> slab_bits)
-    for block in range(blocks.gid.size):
-        before = n
-        status, n = _list_drive(model, blocks, drive, scratch, counters, block, slab, slab_bits, a, b, n)
-        if status != OK:
-            return status, n
-        counters[Counter.EXTERNAL] += n - before
-        before = n
-        n = _list_rows(model, blocks, synapses, flight, train, scratch, block, a, b, n)
-        if n < 0:
-            counters[Counter.NEEDED] = 2 * scratch.loud.shape[1]
-            return EVENTS_FULL, n
-        counters[Counter.RECURRENT] += n - before
-    return OK, n
-
-
-@njit
-def _later(arrivals, listed, m, key, reference, place, flight, train):
-    """Does the listed arrival ``m`` come after one of ``key``, ``reference`` and ``place`` in the list? Two synapses of one spike come as
-    they were listed."""
-    if arrivals[0, m] != key:
-        return arrivals[0, m] > key
-    if arrivals[2, m] == reference:
-        return listed[m] > place
-    return precedes(flight, train, reference, arrivals[2, m])
-
-
-@njit
-def _sort(arrivals, listed, n, flight, train):
-    """Sort arrivals in place (Shell; the gaps of Tokuda), by time, neuron, and the order of events. ``listed`` is where each stood."""
-    for m in range(n):
-        listed[m] = m
-    gap = 1.0
-    while gap < n:
-        gap = 2.25 * gap + 1.0
-    while gap > 1.0:
-        gap = (gap - 1.0) / 2.25
-        step = np.int64(np.ceil(gap))
-        for m in range(step, n):
-            key, amount, reference, place = arrivals[0, m], arrivals[1, m], arrivals[2, m], listed[m]
-            q = m
-            while q >= step and _later(arrivals, listed, q - step, key, reference, place, flight, train):
-                arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = (
-                    arrivals[0, q - step],
-                    arrivals[1, q - step],
-                    arrivals[2, q - step],
-                    listed[q - step],
-                )
-                q -= step
-            arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = key, amount, reference, place
-
-
-@njit
-def _gid(blocks, i):
+def gid_of(blocks, i):
+    """Return the gid of a local neuron."""
     block = np.searchsorted(blocks.first, i, side="right") - 1
     return blocks.gid[block] + i - blocks.first[block]
 
 
 @njit
-def _push_own(model, i, start, after, b, scratch, n):
+def _push_own(model, i, start, after, a, b, scratch, n):
     """Note when neuron ``i`` acts by itself next, and put it on the heap if that is in the piece; what the heap said before is void."""
     offset = own_event(model, i, start, after)
     scratch.own[i] = offset
-    return push(scratch.heap, n, offset << LOCAL_BITS | i) if offset < b else n
+    if offset >= b:
+        return n
+    if n == scratch.heap.size:
+        n = np.int64(0)
+        for other in range(scratch.own.size):
+            if scratch.own[other] < b:
+                n = push(scratch.heap, n, (scratch.own[other] - a) << LOCAL_BITS | other)
+        return n
+    return push(scratch.heap, n, (offset - a) << LOCAL_BITS | i)
 
 
 @njit
-def _run(model, blocks, n_arrivals, start, a, b, scratch, flight, train, emitted, counters):
-    """The loop: own events and arrivals in time order."""
-    arrivals, heap, next_own = scratch.loud, scratch.heap, scratch.own
-    n_heap = np.int64(0)
-    for i in range(blocks.first[-1]):
-        n_heap = _push_own(model, i, start, a, b, scratch, n_heap)
-    m = 0
-    while n_heap > 0 or m < n_arrivals:
-        own = heap[0] >> LOCAL_BITS if n_heap > 0 else NEVER
-        arrival = arrivals[0, m] >> LOCAL_BITS if m < n_arrivals else NEVER
-        now = min(own, arrival)
-        if own <= arrival:
-            i = heap[0] & LOCAL_MASK
-            n_heap = pop(heap, n_heap)
-            if next_own[i] != own:
-                continue
-            code, reference = act(model, i, start, own), np.int64(-1)
-        else:
-            i, reference = arrivals[0, m] & LOCAL_MASK, arrivals[2, m]
-            code = receive(model, i, start, arrival, arrivals[1, m])
-            m += 1
-        if code == OVERFLOW:
-            counters[Counter.CULPRIT] = i
-            return STATE_OVERFLOW
-        if code == FIRED:
-            status = fire(emitted, counters, flight, train, start + now, _gid(blocks, i), reference)
+def _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_heap):
+    """Do what neurons do by themselves at an offset; return a status and the new size of the heap."""
+    heap = scratch.heap
+    while n_heap > 0 and a + (heap[0] >> LOCAL_BITS) == now:
+        i = heap[0] & LOCAL_MASK
+        n_heap = pop(heap, n_heap)
+        if scratch.own[i] != now:
+            continue
+        if act(model, i, start, now) == FIRED:
+            scratch.fired[i] = start + now
+            status = emit(emitted, counters, start + now, gid_of(blocks, i), NO_TRIGGER, -1)
             if status != OK:
-                return status
-        n_heap = _push_own(model, i, start, now + 1, b, scratch, n_heap)
+                return status, n_heap
+        n_heap = _push_own(model, i, start, now + 1, a, b, scratch, n_heap)
+    return OK, n_heap
+
+
+@njit
+def _listed(model, blocks, m, now, start, a, b, scratch, flight, train, emitted, counters, n_heap):
+    """Deliver the listed arrival ``m``; return a status and the new size of the heap."""
+    i, reference = scratch.loud[0, m] & LOCAL_MASK, scratch.loud[2, m]
+    code = receive(model, i, start, now, bits_float(scratch.loud[1, m]))
+    status = OK
+    if code == OVERFLOW:
+        counters[Counter.CULPRIT] = i
+        status = STATE_OVERFLOW
+    if code == FIRED:
+        scratch.fired[i] = start + now
+        status = fire(emitted, counters, flight, train, start + now, gid_of(blocks, i), reference)
+    return status, _push_own(model, i, start, now + 1, a, b, scratch, n_heap)
+
+
+@njit
+def _instantly(model, blocks, synapses, p, block, row, now, start, a, b, scratch, emitted, counters, gid, n_heap):
+    """Deliver the spike of ``gid`` to a block, without delay; return a status and the new size of the heap."""
+    pointers, base = synapses.row_ptr[synapses.index[p, block] :], synapses.base[p, block]
+    for q in range(base + pointers[row], base + pointers[row + 1]):
+        i = blocks.first[block] + np.int64(synapses.words32[q])
+        code = receive(model, i, start, now, weight_of(synapses, p, block, q))
+        counters[Counter.RECURRENT] += 1
+        if code == OVERFLOW or (code == FIRED and scratch.fired[i] == start + now):
+            counters[Counter.CULPRIT] = i
+            return STATE_OVERFLOW if code == OVERFLOW else CASCADE, n_heap
+        if code == FIRED:
+            scratch.fired[i] = start + now
+            status = emit(emitted, counters, start + now, gid_of(blocks, i), start + now, gid)
+            if status != OK:
+                return status, n_heap
+        n_heap = _push_own(model, i, start, now + 1, a, b, scratch, n_heap)
+    return OK, n_heap
+
+
+@njit
+def _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, counters, begin, n_heap):
+    """Deliver without delay the spikes of this tick, from number ``begin`` on, and those that they make; return a status and the new size
+    of the heap."""
+    while begin < counters[Counter.EMITTED]:
+        stop = counters[Counter.EMITTED]
+        sort_spikes(emitted, begin, stop)
+        for s in range(begin, stop):
+            gid = np.int64(emitted.gid[s])
+            for p in range(synapses.kind.size):
+                row = row_of(synapses, p, gid) if synapses.instant[p] else -1
+                for block in range(blocks.gid.size if row >= 0 else 0):
+                    if synapses.index[p, block] >= 0:
+                        status, n_heap = _instantly(
+                            model, blocks, synapses, p, block, row, now, start, a, b, scratch, emitted, counters, gid, n_heap
+                        )
+                        if status != OK:
+                            return status, n_heap
+        begin = stop
+    return OK, n_heap
+
+
+@njit
+def _run(model, blocks, synapses, n_arrivals, start, a, b, scratch, flight, train, emitted, counters):
+    """The loop: tick by tick own events, arrivals, generations."""
+    n_heap, m = np.int64(0), np.int64(0)
+    scratch.own[:] = NEVER
+    for i in range(blocks.first[-1]):
+        n_heap = _push_own(model, i, start, a, a, b, scratch, n_heap)
+    while n_heap > 0 or m < n_arrivals:
+        own = a + (scratch.heap[0] >> LOCAL_BITS) if n_heap > 0 else NEVER
+        now = min(own, a + (scratch.loud[0, m] >> LOCAL_BITS) if m < n_arrivals else NEVER)
+        begin = counters[Counter.EMITTED]
+        status, n_heap = _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_heap)
+        while status == OK and m < n_arrivals and a + (scratch.loud[0, m] >> LOCAL_BITS) == now:
+            status, n_heap = _listed(model, blocks, m, now, start, a, b, scratch, flight, train, emitted, counters, n_heap)
+            m += 1
+        if status == OK:
+            status, n_heap = _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, counters, begin, n_heap)
+        if status != OK:
+            return status
     return OK
 
 
@@ -182,26 +153,21 @@ def _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, coun
     """Take all neurons through the piece [a, b) of the slab that starts at tick ``start``, or leave them as they are."""
     n_neurons = blocks.first[-1]
     external, recurrent = counters[Counter.EXTERNAL], counters[Counter.RECURRENT]
-    status = collect(synapses, flight, train, counters, start, a, b, scratch)
-    n = np.int64(0)
-    if status == OK:
-        status, n = _list(model, blocks, synapses, drive, flight, train, scratch, counters, start, a, b, slab_bits)
-    if status == OK and 2 * n_neurons + n > scratch.heap.size:
-        counters[Counter.NEEDED] = 2 * n_neurons + n
-        status = EVENTS_FULL
+    status, n = list_arrivals(blocks, synapses, drive, flight, train, scratch, counters, start, a, b, slab_bits)
     if status != OK:
-        counters[Counter.EXTERNAL], counters[Counter.RECURRENT] = external, recurrent
         return status
-    _sort(scratch.loud, scratch.sorted[0], n, flight, train)
-    save(model, 0, n_neurons, scratch.saved)
-    status = _run(model, blocks, n, start, a, b, scratch, flight, train, emitted, counters)
+    for block in range(blocks.gid.size):
+        first = blocks.first[block]
+        save(model, first, blocks.first[block + 1] - first, scratch.saved[:, first:])
+    status = _run(model, blocks, synapses, n, start, a, b, scratch, flight, train, emitted, counters)
     if status != OK:
         for i in range(n_neurons):
             restore(model, i, scratch.saved, i)
+        scratch.fired[:] = -1
         counters[Counter.EMITTED] = counters[Counter.PIECE]
         counters[Counter.EXTERNAL], counters[Counter.RECURRENT] = external, recurrent
         return status
-    return piece.settle(model, 0, n_neurons, b, slab_bits, counters)
+    return piece.settle_all(model, blocks, start, b, slab_bits, counters)
 
 
 @njit

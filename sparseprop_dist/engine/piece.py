@@ -22,13 +22,25 @@ def begin(counters, until, slab_bits, piece_bits):
 
 
 @njit
-def settle(model, first, n, b, slab_bits, counters):
+def settle(model, first, n, start, b, slab_bits, counters):
     """Check the states of neurons that are through the piece, and carry them into the next slab if it ends with this one."""
-    counters[Counter.CULPRIT] = beyond(model, first, n)
-    if counters[Counter.CULPRIT] >= 0:
+    culprit = beyond(model, first, n)
+    if culprit >= 0:
+        counters[Counter.CULPRIT] = first + culprit
         return STATE_OVERFLOW
     if b == 1 << slab_bits:
-        carry(model, first, n)
+        carry(model, first, n, start)
+    return OK
+
+
+@njit
+def settle_all(model, blocks, start, b, slab_bits, counters):
+    """As `settle`, for all neurons."""
+    for block in range(blocks.gid.size):
+        first = blocks.first[block]
+        status = settle(model, first, blocks.first[block + 1] - first, start, b, slab_bits, counters)
+        if status != OK:
+            return status
     return OK
 
 

@@ -10,9 +10,11 @@ from types import ModuleType
 import numpy as np
 
 from ..build.part import Part
-from ..clock import ORIGIN_SPAN, TICK, ticks
-from ..errors import EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationError
-from ..models.protocol import CELLS
+from ..clock import FRAMES, ORIGIN_SPAN, TICK, ticks
+from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationError
+from ..models.mixed import members
+from ..models.protocol import CELLS, STATES
+from ..queue import BUCKETS
 from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch
 
 LIMIT_IN_THRESHOLDS = 1 << 12
@@ -36,8 +38,8 @@ def _emitted(capacity: int) -> Emitted:
 
 
 def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
-    columns = 1 << part.blocks.block_bits
     n_neurons = int(part.blocks.first[-1])
+    columns, room = (0, n_neurons + 64) if whole else (1 << part.blocks.block_bits, 0)
     entries = int(np.diff(part.drive.entry_ptr).max(initial=0))
     cells, flags = np.zeros((CELLS, 2, columns), np.int64), np.zeros((CELLS + 1, columns), np.uint8)
     return Scratch(
@@ -56,9 +58,14 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         cells_flat=cells.reshape(-1),
         flags=flags,
         flags_flat=flags.reshape(-1),
-        saved=np.zeros((2, max(columns, n_neurons) if whole else columns), np.int64),
-        heap=np.zeros(2 * n_neurons + capacity if whole else 0, np.int64),
-        own=np.zeros(n_neurons if whole else 0, np.int64),
+        saved=np.zeros((STATES, n_neurons if whole else columns), np.int64),
+        heap=np.zeros(room, np.int64),
+        own=np.full(n_neurons if whole else 0, -1, np.int64),
+        fired=np.full(n_neurons if whole else 0, -1, np.int64),
+        found=np.zeros(2 * room, np.int32),
+        touched=np.zeros(part.synapses.longest, np.int64),
+        node=np.zeros((2, 2 * room), np.int32),
+        head=np.zeros(BUCKETS + 2, np.int32),
         loud=np.zeros((3, capacity), np.int64),
         sorted=np.zeros((3, capacity), np.int64),
         member=np.zeros((3, columns), np.int64),
@@ -85,6 +92,8 @@ class Session:
 
     def __post_init__(self) -> None:
         synapses = self.part.synapses
+        recurrent = synapses.train == 0
+        self.counters[Counter.KEEP] = int((recurrent & (synapses.instant == 0)).any())
         self._n_cursors = [int(synapses.cursor[synapses.train == train].max(initial=-1)) + 1 for train in (0, 1)]
         self._reach = [int(synapses.reach[synapses.train == train].max(initial=0)) for train in (0, 1)]
         self.flight = _flight(self._n_cursors[0], 1024)
@@ -147,23 +156,26 @@ class Session:
 
     def _mend(self, status: int) -> None:
         needed = int(self.counters[Counter.NEEDED])
-        if status == STATE_OVERFLOW:
-            raise SimulationError(self._overflow())
+        if status in (STATE_OVERFLOW, CASCADE):
+            raise SimulationError(self._failure(status))
         if status == EVENTS_FULL:
             self.scratch = _scratch(self.part, 2 * max(needed, self.scratch.active_row.size), self.schedule.WHOLE)
         if status == SPIKES_FULL and needed > self.emitted.time.size:
             self.emitted = Emitted(*(_larger(old, new) for old, new in zip(self.emitted, _emitted(2 * needed), strict=True)))
-        if status == SPIKES_FULL and needed > self.flight.time.size:
+        if status == SPIKES_FULL and self.counters[Counter.KEEP] and needed > self.flight.time.size:
             self._grow_flight(needed)
 
     def _grow_flight(self, needed: int) -> None:
         self.flight = Flight(*(_larger(old, new) for old, new in zip(self.flight, _flight(self._n_cursors[0], 2 * needed), strict=True)))
 
-    def _overflow(self) -> str:
+    def _failure(self, status: int) -> str:
         i = int(self.counters[Counter.CULPRIT])
         blocks = self.part.blocks
         block = int(np.searchsorted(blocks.first, i, side="right")) - 1
         gid = int(blocks.gid[block]) + i - int(blocks.first[block])
+        if status == CASCADE:
+            made = f"neuron {gid} would fire twice at one time, after {self.now * TICK:.6g} ms, by synapses without delay"
+            return f"{made}, a cascade that need not end; give the neurons t_ref above 0, or the synapses a delay"
         reason = (
             f"its potential is beyond {LIMIT_IN_THRESHOLDS} times V_th - V_reset from its rest; its weights or input rates are too large"
         )
@@ -197,14 +209,16 @@ class Session:
                 array[..., : n - done] = array[..., done:n].copy()
             self.counters[Counter.FLIGHT] = n - done
         if now >= self.origin_span:
-            self._move_origin(now >> self.part.slab_bits)
+            self._move_origin(now >> self.part.slab_bits + FRAMES << FRAMES)
 
     def _move_origin(self, slabs: int) -> None:
         shift = slabs << self.part.slab_bits
         n = int(self.counters[Counter.FLIGHT])
         self.flight.time[:n] -= shift
         self.flight.trigger_time[:n] -= np.where(self.flight.trigger_time[:n] == NO_TRIGGER, 0, shift)
-        self.part.model.keep_origin(shift)
+        for _, record in members(self.part.model):
+            record.keep_origin(shift)
+        self.scratch.own[:], self.scratch.fired[:] = -1, -1
         self.counters[Counter.NOW] -= shift
         self.counters[Counter.SLAB] += slabs
         self.origin += shift

@@ -16,7 +16,8 @@ Invariant between pieces: all neurons stand at NOW, all spikes before NOW are in
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
-from ..jit import njit
+from ..jit import bits_float, float_bits, njit
+from ..models.mixed import per_record
 from ..models.protocol import (
     CELLS,
     FIRED,
@@ -25,6 +26,7 @@ from ..models.protocol import (
     accumulate,
     act,
     frame_of,
+    increment,
     own_event,
     receive,
     restore,
@@ -33,7 +35,7 @@ from ..models.protocol import (
 )
 from ..state import TARGET_BITS, Counter
 from . import piece
-from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_amount, keep_cursors, locate, pick_keys, pick_rows
+from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_weight, keep_cursors, locate, pick_keys, pick_rows
 from .emission import fire, precedes
 from .poisson import generate
 
@@ -71,21 +73,22 @@ def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
         for m in range(keys.size):
             target = keys[m] & TARGET_MASK
             if target < drive.stop[e]:
-                amount = drive_amount(model, drive, e, first, uniform, keys[m])
+                frame = frame_of(model, first if uniform else first + target)
+                amount = increment(frame, keys[m] >> TARGET_BITS, drive_weight(drive, e, keys[m]))
                 cells[((keys[m] >> (TARGET_BITS + shift)) * 2 + (1 if amount < 0 else 0)) * columns + target] += amount
 
 
 @njit
-def _pick_drive(model, drive, block, first, uniform, columns, shift, scratch):
+def _pick_drive(drive, block, columns, shift, scratch):
     """List the Poisson events of flagged neurons; return their number."""
-    out, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
+    out, weights, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
     n = 0
     e0 = drive.entry_ptr[block]
     for e in range(e0, drive.entry_ptr[block + 1]):
         n0 = n
-        n = pick_keys(scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]], columns, shift, scratch.flags_flat, out, amounts, n)
+        n = pick_keys(scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]], columns, shift, scratch.flags_flat, out, weights, n)
         for m in range(n0, n):
-            amounts[m] = drive_amount(model, drive, e, first, uniform, out[m])
+            weights[m] = float_bits(drive_weight(drive, e, out[m]))
             references[m] = -1 - e
     return n
 
@@ -93,9 +96,9 @@ def _pick_drive(model, drive, block, first, uniform, columns, shift, scratch):
 @njit
 def _sort(scratch, flight, train, n):
     """Group the ``n`` loud arrivals by neuron, each group in order: those of column k are then ``sorted[:, begin[k]:end[k]]``."""
-    keys, amounts, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
+    keys, weights, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
     begin, end = scratch.member[0], scratch.member[1]
-    out_keys, out_amounts, out_references = scratch.sorted[0], scratch.sorted[1], scratch.sorted[2]
+    out_keys, out_weights, out_references = scratch.sorted[0], scratch.sorted[1], scratch.sorted[2]
     end[:] = 0
     for m in range(n):
         end[keys[m] & TARGET_MASK] += 1
@@ -105,15 +108,15 @@ def _sort(scratch, flight, train, n):
         position += end[k]
         end[k] = begin[k]
     for m in range(n):
-        key, amount, reference = keys[m], amounts[m], references[m]
+        key, weight, reference = keys[m], weights[m], references[m]
         k = key & TARGET_MASK
         q = end[k]
         while q > begin[k] and (
             out_keys[q - 1] > key or (out_keys[q - 1] == key and precedes(flight, train, reference, out_references[q - 1]))
         ):
-            out_keys[q], out_amounts[q], out_references[q] = out_keys[q - 1], out_amounts[q - 1], out_references[q - 1]
+            out_keys[q], out_weights[q], out_references[q] = out_keys[q - 1], out_weights[q - 1], out_references[q - 1]
             q -= 1
-        out_keys[q], out_amounts[q], out_references[q] = key, amount, reference
+        out_keys[q], out_weights[q], out_references[q] = key, weight, reference
         end[k] += 1
 
 
@@ -136,7 +139,7 @@ def _replay(model, i, k, gid, start, a, b, c0, c1, shift, scratch, flight, train
             if own <= arrival:
                 code, now, reference = act(model, i, start, own), own, np.int64(-1)
             else:
-                code, now, reference = receive(model, i, start, arrival, scratch.sorted[1, m]), arrival, scratch.sorted[2, m]
+                code, now, reference = receive(model, i, start, arrival, bits_float(scratch.sorted[1, m])), arrival, scratch.sorted[2, m]
                 m += 1
             if code == OVERFLOW:
                 counters[Counter.CULPRIT] = i
@@ -150,12 +153,12 @@ def _replay(model, i, k, gid, start, a, b, c0, c1, shift, scratch, flight, train
 
 
 @njit
-def _pick(model, synapses, drive, block, first, uniform, columns, shift, scratch):
+def _pick(synapses, drive, block, columns, shift, scratch):
     """List all arrivals of flagged neurons in ``scratch.loud``; return their number."""
-    n = _pick_drive(model, drive, block, first, uniform, columns, shift, scratch)
+    n = _pick_drive(drive, block, columns, shift, scratch)
     for p in range(synapses.kind.size):
         if synapses.index[p, block] >= 0:
-            n = pick_rows(model, synapses, p, block, first, uniform, columns, shift, scratch, n)
+            n = pick_rows(synapses, p, block, columns, shift, scratch, n)
     return n
 
 
@@ -201,11 +204,11 @@ def _cells_log(arrivals, n, slab_bits, a, b):
     return log
 
 
-@njit
-def _step(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits):
-    """Take a block through the piece [a, b) of the slab that starts at tick ``start``."""
-    first, n, block_bits = blocks.first[block], blocks.first[block + 1] - blocks.first[block], blocks.block_bits
-    uniform, columns = blocks.uniform[block] != 0, scratch.flags.shape[1]
+@per_record
+def _step(model, first, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits):
+    """Take a block, whose first neuron is ``first`` in the record, through the piece [a, b) of the slab that starts at tick ``start``."""
+    n, block_bits = blocks.first[block + 1] - blocks.first[block], blocks.block_bits
+    uniform, columns = blocks.alike[block] != 0, scratch.flags.shape[1]
     status, external, volume = _draw(drive, block, counters[Counter.SLAB] + (start >> slab_bits), slab_bits, a, b, counters, scratch)
     if status != OK:
         return status
@@ -229,11 +232,12 @@ def _step(model, blocks, synapses, drive, flight, train, emitted, scratch, count
     else:
         scratch.flags[c0:c1, :n] = 1
         scratch.flags[CELLS, :n] = 1
-    loud = _pick(model, synapses, drive, block, first, uniform, columns, shift, scratch)
+    loud = _pick(synapses, drive, block, columns, shift, scratch)
     before = counters[Counter.EMITTED]
     _sort(scratch, flight, train, loud)
     status = _replay_loud(model, first, n, blocks.gid[block], start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
     if status != OK:
+        counters[Counter.CULPRIT] += blocks.first[block] - first
         _put_back(model, first, n, scratch, counters, before)
         return status
     for p in range(synapses.kind.size):
@@ -258,10 +262,11 @@ def advance(model, blocks, synapses, drive, flight, train, emitted, scratch, cou
         if status != OK:
             return status
         for block in range(counters[Counter.BLOCK], blocks.gid.size):
-            status = _step(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits)
+            first, stop = blocks.first[block], blocks.first[block + 1]
+            status = _step(model, first, blocks, synapses, drive, flight, train, emitted, scratch, counters, block, start, a, b, slab_bits)
             if status != OK:
                 return status
-            status = piece.settle(model, blocks.first[block], blocks.first[block + 1] - blocks.first[block], b, slab_bits, counters)
+            status = piece.settle(model, first, stop - first, start, b, slab_bits, counters)
             if status != OK:
                 return status
             counters[Counter.BLOCK] = block + 1

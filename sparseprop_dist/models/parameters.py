@@ -50,7 +50,7 @@ def spoken(value: object) -> str:
     return f"{text} ({kinds[type(value)]})" if type(value) in kinds else text
 
 
-def cast(value: Any, name: str, unit: str, each: str = "neuron") -> Value:
+def cast(value: Any, name: str, unit: str, each: str = "neuron", infinite: bool = False) -> Value:
     """Return a value as float, read-only 1-D float64 array or Distribution.
 
     Parameters
@@ -59,6 +59,7 @@ def cast(value: Any, name: str, unit: str, each: str = "neuron") -> Value:
     name : how an error calls it
     unit : "ms", "mV", ..., or "" for a pure number
     each : what an array has one value for
+    infinite : whether inf is allowed
 
     Raises
     ------
@@ -78,12 +79,12 @@ def cast(value: Any, name: str, unit: str, each: str = "neuron") -> Value:
         raise InputError(f"{name} is {_offender(value, array)}; {allowed}")
     if array.ndim == 0:
         array = array.reshape(1)
-        check_each(array, np.isfinite(array), name, unit, None, "it must be a finite number")
+        check_each(array, np.isfinite(array) | (infinite & (array == np.inf)), name, unit, None, "it must be a finite number")
         return float(array[0])
     if array.size == 0:
         raise InputError(f"{name} is an empty array; {allowed}")
     array = frozen(array, np.float64)
-    check_each(array, np.isfinite(array), name, unit, each, "it must be a finite number")
+    check_each(array, np.isfinite(array) | (infinite & (array == np.inf)), name, unit, each, "it must be a finite number")
     return array
 
 
@@ -137,6 +138,19 @@ def check_each(values: Any, good: Any, name: str, unit: str, each: str | None, m
     raise InputError(f"{name} is {float(values.ravel()[where])!r}{f' {unit}' if unit else ''}{place}; {must}")
 
 
+def check_below(values: Mapping[str, Any], low: str, high: str, first: int = 0) -> None:
+    """Raise an InputError that names the first neuron whose parameter ``low`` is not below its ``high``, where both are given; in mV."""
+    if low not in values or high not in values:
+        return
+    below, above = np.broadcast_arrays(values[low], values[high])
+    wrong = below >= above
+    if wrong.any():
+        where = int(np.argmax(wrong))
+        place = f" for neuron {first + where}" if wrong.ndim else ""
+        given = f"{low} is {float(below.flat[where])!r} mV and {high} is {float(above.flat[where])!r} mV{place}"
+        raise InputError(f"{given}; {low} must be below {high}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Quantity:
     """What is known of a parameter of a model: its unit, its lower bound ("", "positive" or "not negative"), the most that it may be."""
@@ -144,6 +158,7 @@ class Quantity:
     unit: str
     bound: str = ""
     most: float = math.inf
+    infinite: bool = False  # whether inf is a value of it
 
     def check(self, name: str, value: Any, first: int = 0) -> None:
         """Refuse a float, or an array of one each from neuron ``first`` on, outside the bound."""
@@ -155,17 +170,30 @@ class Quantity:
         check_each(value, np.asarray(value) <= self.most, name, self.unit, each, f"at most {self.most:g} {self.unit} are allowed", first)
 
 
+def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return arrays of the same names one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def lowest(value: Value) -> float:
+    """Return the smallest value of a parameter, or the smallest that it can have."""
+    return value.lowest if isinstance(value, Distribution) else float(np.min(value))
+
+
 class Model(ByValue):
     """The description of a neuron model: a frozen dataclass with one field for each quantity, and flags."""
 
     kind: ClassVar[str]
     """Its name in a TOML file."""
     quantities: ClassVar[dict[str, Quantity]]
+    additive: ClassVar[bool] = False
+    """Whether its record has the second part of `models.protocol`."""
+    weight_unit: ClassVar[str] = "mV"
 
     def __post_init__(self) -> None:
         lengths = {}
         for name, quantity in self.quantities.items():
-            value = cast(getattr(self, name), name, quantity.unit)
+            value = cast(getattr(self, name), name, quantity.unit, infinite=quantity.infinite)
             object.__setattr__(self, name, value)
             if isinstance(value, np.ndarray):
                 lengths[name] = len(value)
@@ -198,3 +226,23 @@ class Model(ByValue):
     def lowered(self) -> "Model":
         """The model whose kernel record runs this one."""
         return self
+
+    @classmethod
+    def record(cls, parts: "Sequence[tuple[Model, Mapping[str, Any]]]", slab_bits: int) -> Any:
+        """Return the kernel record of neurons at time 0.
+
+        Parameters
+        ----------
+        parts : runs of neurons, each with its (lowered) model and the values of its parameters: arrays by name, with ``gid``
+        slab_bits : log2 of the ticks in a slab
+
+        Raises
+        ------
+        InputError
+            for values that the state cannot hold.
+        """
+        raise NotImplementedError
+
+    def time_scale(self) -> float:
+        """The shortest time constant (ms) that its frame follows: a slab is at most a part of it (`clock`); inf if there is none."""
+        raise NotImplementedError

@@ -1,8 +1,11 @@
-"""What the schedules ask of an additive model.
+"""What the schedules ask of a model.
 
 A model is a record (a NamedTuple of arrays over the neurons of this rank) and a body for each function below, given with `jit.implements`.
-A schedule calls these names and knows no model. Times inside a slab are *offsets*: ticks since the slab's start. All state is int64 in
-quanta, so that sums do not depend on their order.
+A schedule calls these names and knows no model. Times inside a slab are *offsets*: ticks since the slab's start, the tick ``start``. The
+state of a neuron is kept in the frame of the slab, in which it is constant but for inputs and its own events.
+
+The first part is asked of every model, by the event-driven schedules. The second is asked of *additive* models, for the slab schedule:
+their state is int64 in quanta, so that sums do not depend on their order.
 """
 
 from ..jit import protocol
@@ -17,29 +20,15 @@ CELLS = 16
 """Cells of a slab, the finest: `bounds` gives the threshold at their ends."""
 
 
-@protocol
-def increment(frame, offset, weight):
-    """Return the int64 by which an input of ``weight`` mV at ``offset`` changes the state; ``frame`` is the scalar record that `frame_of`
-    returned."""
-    raise NotImplementedError
+STATES = 4
+"""Numbers of 64 bits that hold the state of a neuron of any model, at most: rows of `save`."""
+
+# --- every model ---
 
 
 @protocol
-def frame_of(model, i):
-    """Return the frame of neuron ``i``: a record of scalars, all that `increment` needs."""
-    raise NotImplementedError
-
-
-@protocol
-def receive(model, i, start, offset, amount):
-    """Add an increment to neuron ``i`` at ``offset`` of the slab that starts at tick ``start``; return NOTHING, FIRED (and reset) or
-    OVERFLOW."""
-    raise NotImplementedError
-
-
-@protocol
-def accumulate(model, i, amount):
-    """Add a sum of increments to neuron ``i``, which is known not to reach threshold."""
+def receive(model, i, start, offset, weight):
+    """Give neuron ``i`` an input of ``weight`` at ``offset``; return NOTHING, FIRED (and reset) or OVERFLOW."""
     raise NotImplementedError
 
 
@@ -57,18 +46,6 @@ def act(model, i, start, offset):
 
 
 @protocol
-def sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, step):
-    """Find out which neurons are loud in the piece [a, b) of the slab that starts at tick ``start``, and advance the others.
-
-    Add the sums ``cells[c, 0:2, k]`` (excitation, inhibition) of the cells ``c0`` to ``c1 - 1`` to neuron ``first + k``, k < n, and set
-    ``flags[c, k]`` where it could have fired or acts by itself, and ``flags[CELLS, k]`` if it is flagged in any cell: its state is then not
-    to be trusted, and will be replayed. A neuron that could fire and be active again in the piece must stay flagged to its end. A cell is
-    2^shift ticks long, and spans ``step`` columns of ``bounds``.
-    """
-    raise NotImplementedError
-
-
-@protocol
 def save(model, first, n, copy):
     """Copy the state of these neurons into ``copy``, int64 of shape (states, n)."""
     raise NotImplementedError
@@ -82,11 +59,73 @@ def restore(model, i, copy, k):
 
 @protocol
 def beyond(model, first, n):
-    """Return the index of one of these neurons whose state has left the range in which it may be, or -1; asked after every piece."""
+    """Return k < n such that the state of neuron ``first + k`` has left the range in which it may be, or -1; asked now and then."""
     raise NotImplementedError
 
 
 @protocol
-def carry(model, first, n):
-    """Carry the state of these neurons from the frame of one slab into that of the next."""
+def carry(model, first, n, start):
+    """Carry the state of these neurons from the frame of the slab that starts at ``start`` into that of the next."""
+    raise NotImplementedError
+
+
+@protocol
+def potential(model, i, start, offset):
+    """Return V of neuron ``i`` at ``offset``, which no event of it precedes that was not yet done."""
+    raise NotImplementedError
+
+
+@protocol
+def candidates(model, first, n, alike, start, a, b, found):
+    """Write to ``found``, int32, the k < n of those neurons ``first + k`` that may do something by themselves at offsets in [a, b); return
+    their number.
+
+    All that do must be among them. ``alike`` is 2 if the neurons have the same parameters, 1 if the same frame, else 0.
+    """
+    raise NotImplementedError
+
+
+@protocol
+def strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
+    """Deliver a spike at ``offset`` to the neurons ``first + words[q]``, q from ``begin`` to ``stop - 1``, one after the other; return the
+    length of ``touched``.
+
+    The q-th input is ``weights[q - begin]``, or ``weight`` if there are no weights. ``touched`` (int64) is told, in this order, the
+    ``words[q]`` whose neuron may now do something by itself before ``b`` (its next own event may be earlier than it was), and
+    ``~words[q]`` of each that fired. The state is not checked for overflow (`beyond`).
+    """
+    raise NotImplementedError
+
+
+# --- additive models ---
+
+
+@protocol
+def increment(frame, offset, weight):
+    """Return the int64 by which an input of ``weight`` mV at ``offset`` changes the state; ``frame`` is the scalar record that `frame_of`
+    returned."""
+    raise NotImplementedError
+
+
+@protocol
+def frame_of(model, i):
+    """Return the frame of neuron ``i``: a record of scalars, all that `increment` needs."""
+    raise NotImplementedError
+
+
+@protocol
+def accumulate(model, i, amount):
+    """Add a sum of increments to neuron ``i``, which is known not to reach threshold."""
+    raise NotImplementedError
+
+
+@protocol
+def sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, step):
+    """Find out which neurons are loud in the piece [a, b) of the slab that starts at tick ``start``, and advance the others.
+
+    Add the sums ``cells[c, 0:2, k]`` (excitation, inhibition) of the cells ``c0`` to ``c1 - 1`` to neuron ``first + k``, k < n, and set
+    ``flags[c, k]`` where it could have fired or acts by itself, and ``flags[CELLS, k]`` if it is flagged in any cell: its state is then not
+    to be trusted, and will be replayed. A neuron that could fire and be active again in the piece must stay flagged to its end. A cell is
+    2^shift ticks long, and spans ``step`` columns of ``bounds``.
+    """
     raise NotImplementedError

@@ -1,0 +1,328 @@
+"""The kernel record of LIF neurons with delta synapses, and its bodies of the protocol.
+
+In the frame of a slab, whose middle is at offset ``half``, ``y = (V - V_inf) gain e^((offset - half)/tau_m)`` is constant between inputs
+(``docs/design/fixed_point.md``). Where nothing leaks (tau_m = inf), ``y = (V - E_L) gain - slope (offset - half)`` is. Both are one form:
+V stands at ``y`` when it stands at ``value e^((offset - half)/tau_m) - slope (offset - half)`` in the frame.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.clock import TICK, ticks
+from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
+from sparseprop_dist.errors import InputError
+from sparseprop_dist.jit import implements, inline, njit, python_body
+from sparseprop_dist.models.protocol import (
+    FIRED,
+    NEVER,
+    NOTHING,
+    OVERFLOW,
+    act,
+    beyond,
+    candidates,
+    carry,
+    own_event,
+    potential,
+    receive,
+    restore,
+    save,
+    strike,
+)
+
+RESOLUTION = 48
+"""V_th - V_reset is at most this power of two of quanta (at least half of it): a quantum is about 5e-15 of it."""
+SLACK = 64
+"""Quanta below threshold, 5e-13 of V_th - V_reset at most, that count as at it: inputs that add up to it fire, though each was rounded."""
+ABSORB = -(1 << 61)
+"""State of a refractory neuron that ignores its inputs: whatever is added in a slab, it stays far below threshold."""
+LIMIT = 1 << 60
+"""States beyond this are an overflow."""
+FREE = -1
+"""Release tick of a neuron that is not refractory."""
+
+
+def _exp(x: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) <= SMALL, python_body(exp_small)(x), python_body(exp_to_quarter)(x))
+
+
+class LIFRecord(NamedTuple):
+    """LIF neurons of one rank. All arrays have one entry a neuron."""
+
+    y: np.ndarray  # int64, quanta
+    release: np.ndarray  # int64, tick at which the neuron leaves refractoriness, or FREE
+    rate: np.ndarray  # float64, 1/tau_m, per tick
+    gain: np.ndarray  # float64, quanta per mV, a power of two
+    threshold: np.ndarray  # float64, (V_th - V_inf) gain
+    reset: np.ndarray  # float64, (V_reset - V_inf) gain
+    slope: np.ndarray  # float64, quanta per tick: drive of a neuron that does not leak, else 0
+    decay: np.ndarray  # float64, e^(-slab/tau_m)
+    least: np.ndarray  # int64, what y must reach for the neuron to cross threshold by itself in a slab, less a guard for rounding
+    rest: np.ndarray  # float64, V_inf, mV; E_L of a neuron that does not leak
+    refractory: np.ndarray  # int64, t_ref, ticks
+    keep: np.ndarray  # uint8, 1: inputs during refractoriness count after it
+    sticky: np.ndarray  # uint8, 1: t_ref is so short that the neuron can fire and be released in one slab
+    half: float  # half a slab, ticks
+    rests: int  # 1: some neuron has t_ref above 0
+
+    @staticmethod
+    def make(values: Mapping[str, Any], slab_bits: int) -> "LIFRecord":
+        """Return neurons at time 0, from their parameters (arrays by name, with ``gid`` and ``refractory_input``).
+
+        Raises
+        ------
+        InputError
+            for potentials so far from each other that the integers of the state cannot hold them.
+        """
+        leaks = np.isfinite(values["tau_m"])
+        rate = TICK / values["tau_m"]
+        half = 2.0 ** (slab_bits - 1)
+        drive = values["I_e"] / values["C_m"]
+        V_inf = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
+        gain = np.ldexp(1.0, RESOLUTION - np.frexp(values["V_th"] - values["V_reset"])[1])
+        slope = np.where(leaks, 0.0, drive * TICK * gain)
+        start, end = _exp(-half * rate), _exp(half * rate)
+        scaled = {name: (values[name] - V_inf) * gain for name in ("V_th", "V_reset", "V_m")}
+        for name, value in scaled.items():
+            wrong = np.abs(value) + half * np.abs(slope) > LIMIT / 4
+            if wrong.any():
+                i = int(np.argmax(wrong))
+                most = LIMIT / 4 / gain[i]
+                raise InputError(
+                    f"neuron {values['gid'][i]}: {name} is {values[name][i]:g} mV and the drive pulls to {V_inf[i]:g} mV; "
+                    f"they may differ by {most:.3g} mV at most, {LIMIT >> RESOLUTION + 2} times V_th - V_reset"
+                )
+        low = np.minimum(scaled["V_th"] * start, scaled["V_th"] * end) - half * np.abs(slope)
+        return LIFRecord(
+            y=np.rint(scaled["V_m"] * start + slope * half).astype(np.int64),
+            release=np.full(len(gain), FREE, np.int64),
+            rate=rate,
+            gain=gain,
+            threshold=scaled["V_th"],
+            reset=scaled["V_reset"],
+            slope=slope,
+            decay=start / end,
+            least=(low - 4.0 - np.abs(low) * 2.0**-38 - np.abs(slope)).astype(np.int64),
+            rest=V_inf,
+            refractory=ticks(values["t_ref"]),
+            keep=values["refractory_input"].astype(np.uint8),
+            sticky=(ticks(values["t_ref"]) < 1 << slab_bits).astype(np.uint8),
+            half=half,
+            rests=int((values["t_ref"] > 0.0).any()),
+        )
+
+    def alike(self, start: int, stop: int) -> int:
+        """Return 2 if the neurons from ``start`` to ``stop - 1`` have the same parameters, 1 if they have the same frame, else 0."""
+
+        def same(*arrays: np.ndarray) -> bool:
+            return all((array[start:stop] == array[start]).all() for array in arrays)
+
+        if not same(self.rate, self.gain):
+            return 0
+        return 2 if same(self.threshold, self.reset, self.slope, self.refractory, self.keep) else 1
+
+    def threshold_bounds(self, start: int, stop: int, offsets: np.ndarray) -> np.ndarray:
+        """Return int64 (offsets, neurons): what a state must reach for its neuron to fire at an offset, less a guard for rounding (2
+        quanta, and a tick of the flow)."""
+        away = offsets[:, None] - self.half
+        slope = self.slope[None, start:stop]
+        exact = np.rint(self.threshold[None, start:stop] * _exp(away * self.rate[None, start:stop]) - slope * away).astype(np.int64)
+        return exact - SLACK - 2 - (np.abs(exact) >> 40) - np.abs(slope).astype(np.int64)
+
+    def largest_increment(self, start: int, stop: int, weight: float) -> float:
+        """Return a bound on the increment that 1 mV makes in a slab, and refuse a weight (mV) that the state cannot hold."""
+        increment = 1.001 * float((self.gain[start:stop] * _exp(self.half * self.rate[start:stop])).max())
+        if abs(weight) * increment > LIMIT / 4:
+            most = f"at most {LIMIT / 4 / increment:.3g} mV, {LIMIT >> RESOLUTION + 2} times V_th - V_reset, can be held"
+            raise InputError(f"weight {weight:g} mV is too large; {most}")
+        return increment
+
+    def keep_origin(self, shift: int) -> None:
+        """Count times from an origin that is ``shift`` ticks later."""
+        self.release[self.release != FREE] -= shift
+
+
+@inline
+def _stand(value, model, i, offset):
+    """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset."""
+    away = offset - model.half
+    return np.int64(np.rint(value * exp_frame(away * model.rate[i]) - model.slope[i] * away))
+
+
+@inline
+def _jump(model, i, offset, weight):
+    return np.int64(np.rint(weight * model.gain[i] * exp_frame((offset - model.half) * model.rate[i])))
+
+
+@njit
+def _fire(model, i, start, offset):
+    if model.refractory[i] > 0:
+        model.release[i] = start + offset + model.refractory[i]
+        model.y[i] = 0 if model.keep[i] else ABSORB
+    else:
+        model.y[i] = _stand(model.reset[i], model, i, offset)
+    return FIRED
+
+
+@implements(receive, LIFRecord)
+def _receive(model, i, start, offset, weight):
+    if model.release[i] != FREE and model.keep[i] == 0:
+        return NOTHING
+    y = model.y[i] + _jump(model, i, offset, weight)
+    model.y[i] = y
+    if model.release[i] == FREE and y >= _stand(model.threshold[i], model, i, offset) - SLACK:
+        return _fire(model, i, start, offset)
+    return NOTHING if abs(y) < LIMIT else OVERFLOW
+
+
+@njit
+def _drift(y, model, i, after):
+    """As `own_event`, of a neuron that does not leak."""
+    if y >= _stand(model.threshold[i], model, i, after):
+        return after
+    wait = (model.threshold[i] - y) / model.slope[i] if model.slope[i] > 0.0 else np.inf
+    return max(after, np.int64(np.rint(model.half + wait))) if wait < 2.0 * model.half else NEVER
+
+
+@implements(own_event, LIFRecord)
+def _own_event(model, i, start, after):
+    if model.release[i] != FREE:
+        return model.release[i] - start
+    y, threshold = model.y[i], model.threshold[i]
+    if model.rate[i] == 0.0:
+        return _drift(y, model, i, after)
+    if threshold >= 0.0:
+        # no slack: what approaches threshold for ever does not reach it
+        return after if y >= _stand(threshold, model, i, after) else NEVER
+    ratio = y / threshold
+    if ratio > 1.3:  # beyond e^(1/4), the slab's end
+        return NEVER
+    if ratio < 0.77:  # before e^(-1/4), the slab's start
+        return after
+    return max(after, np.int64(np.rint(model.half + log_near_one(ratio) / model.rate[i])))
+
+
+@implements(act, LIFRecord)
+def _act(model, i, start, offset):
+    if model.release[i] == FREE:
+        return _fire(model, i, start, offset)
+    model.release[i] = FREE
+    kept = model.y[i] if model.keep[i] else 0
+    model.y[i] = kept + _stand(model.reset[i], model, i, offset)
+    return NOTHING
+
+
+@implements(save, LIFRecord)
+def _save(model, first, n, copy):
+    for k in range(n):
+        copy[0, k], copy[1, k] = model.y[first + k], model.release[first + k]
+
+
+@implements(restore, LIFRecord)
+def _restore(model, i, copy, k):
+    model.y[i], model.release[i] = copy[0, k], copy[1, k]
+
+
+@implements(beyond, LIFRecord)
+def _beyond(model, first, n):
+    culprit = -1
+    for k in range(n):
+        if abs(model.y[first + k]) >= LIMIT and (model.release[first + k] == FREE or model.keep[first + k]):
+            culprit = k
+    return culprit
+
+
+@implements(carry, LIFRecord)
+def _carry(model, first, n, start):
+    y, decay, slope = model.y[first : first + n], model.decay[first : first + n], model.slope[first : first + n]
+    if model.rests:
+        release, keep = model.release[first : first + n], model.keep[first : first + n]
+        for k in range(n):
+            rests = release[k] != FREE
+            drift = 0.0 if rests else slope[k] * (2.0 * model.half)
+            y[k] = np.int64(np.rint(y[k] * decay[k] + drift)) if ~rests | (keep[k] != 0) else ABSORB
+    else:
+        for k in range(n):
+            y[k] = np.int64(np.rint(y[k] * decay[k] + slope[k] * (2.0 * model.half)))
+
+
+@implements(potential, LIFRecord)
+def _potential(model, i, start, offset):
+    if model.release[i] != FREE:
+        return model.rest[i] + model.reset[i] / model.gain[i]
+    away = offset - model.half
+    return model.rest[i] + (model.y[i] + model.slope[i] * away) * exp_frame(-away * model.rate[i]) / model.gain[i]
+
+
+@implements(candidates, LIFRecord)
+def _candidates(model, first, n, alike, start, a, b, found):
+    y = model.y[first : first + n]
+    m = 0
+    if alike == 2:
+        least = _least(model, first, a, b)
+        for k in range(n):
+            found[m] = k
+            m += y[k] >= least
+    else:
+        for k in range(n):
+            found[m] = k
+            m += y[k] >= model.least[first + k]
+    if model.rests:
+        release = model.release[first : first + n]
+        for k in range(n):
+            if release[k] != FREE and release[k] < start + b:
+                found[m] = k
+                m += 1
+    return m
+
+
+@njit
+def _least(model, i, a, b):
+    """Return what a state must reach for its neuron to cross threshold at an offset in [a, b), less a guard for rounding."""
+    low = min(_stand(model.threshold[i], model, i, a), _stand(model.threshold[i], model, i, b))
+    return low - 2 - (abs(low) >> 40) - np.int64(abs(model.slope[i]))
+
+
+@njit
+def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
+    """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
+    y, release = model.y[first:], model.release[first:]
+    threshold = _stand(model.threshold[first], model, first, offset) - SLACK
+    least = min(threshold, _least(model, first, offset, b))
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        v = y[target] + amount
+        y[target] = v
+        if v >= least and release[target] == FREE:
+            touched[m] = np.int64(target)
+            if v >= threshold:
+                _fire(model, first + np.int64(target), start, offset)
+                touched[m] = ~np.int64(target)
+            m += 1
+    return m
+
+
+@implements(strike, LIFRecord)
+def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
+    if alike and weights.size == 0:
+        amount = _jump(model, first, offset, weight)
+        if amount <= 0:
+            y = model.y[first:]
+            for q in range(np.uint64(begin), np.uint64(stop)):
+                y[words[q]] += amount
+            return 0
+        if alike == 2:
+            return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
+    m = 0
+    for q in range(begin, stop):
+        target = np.int64(words[q])
+        own = weights[q - begin] if weights.size else weight
+        if receive(model, first + target, start, offset, own) == FIRED:
+            touched[m] = ~target
+            m += 1
+        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
+            touched[m] = target
+            m += 1
+    return m
