@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.inputs import Poisson, SpikeTrains
     from sparseprop_dist.models.intfire1 import IntFire1
     from sparseprop_dist.models.lif import LIF
+    from sparseprop_dist.models.qif import QIF
     from sparseprop_dist.network_file import load
     from sparseprop_dist.plan import plan
     from sparseprop_dist.result import Result
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LIF",
+    "QIF",
     "AllToAll",
     "Configuration",
     "FixedIndegree",
@@ -85,6 +87,7 @@ _HOME = {
     "inputs": ("Poisson", "SpikeTrains"),
     "models.intfire1": ("IntFire1",),
     "models.lif": ("LIF",),
+    "models.qif": ("QIF",),
     "network_file": ("load",),
     "plan": ("plan",),
     "result": ("Result",),

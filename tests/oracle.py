@@ -1,42 +1,66 @@
-"""The oracle: networks of LIF neurons (NEST's iaf_psc_delta) with delays, simulated event by event with one heap.
+"""The oracle: networks of neurons with and without delays, simulated event by event with one heap.
 
 It is meant to be too simple to be wrong. It shares nothing with the engine, and it spells out the contract of ``docs/design/order.md``.
+The neurons are those of ``oracle_models.py``; which one is which, nothing here knows.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from oracle_models import EIF, QIF, Exponential, Function, Model, Neuron, Perfect
+
+__all__ = [
+    "EIF",
+    "QIF",
+    "TICK",
+    "Cascade",
+    "Exponential",
+    "Function",
+    "Model",
+    "Neuron",
+    "Perfect",
+    "Spike",
+    "Synapse",
+    "history",
+    "simulate",
+    "to_ticks",
+]
 
 TICK = 2.0**-40  # ms
-CROSSING, POISSON, SPIKE = range(3)  # the order at one tick; the end of a refractory period needs no event, see `since`
+CROSSING, POISSON, SPIKE, INSTANT = range(4)  # the order at one tick; the end of a refractory period needs no event, see `since`
 NO_TRIGGER = (-1, -1)
 
 
 @dataclass(frozen=True)
-class Neuron:
-    """Times in ms, potentials in mV; V_m is the potential at time 0."""
-
-    tau_m: float
-    V_inf: float
-    V_th: float
-    V_reset: float
-    t_ref: float
-    V_m: float
-    refractory_input: bool = False
-
-
-@dataclass(frozen=True)
 class Synapse:
-    """A source that is not the number of a neuron is a spike source; weight in mV, delay in ms."""
+    """A source that is not the number of a neuron is a spike source; weight in the unit of the target, delay in ms."""
 
     source: int
     target: int
     weight: float
     delay: float
+
+
+class Spike(NamedTuple):
+    """Of a neuron; `trigger` (tick, gid) is the spike that lifted it over threshold, `generation` counts from 0 at each tick."""
+
+    tick: int
+    trigger: tuple[int, int]
+    gid: int
+    generation: int
+
+
+class Cascade(Exception):
+    """A neuron that has fired at a tick is lifted to threshold again by a synapse without delay, at the same tick."""
+
+    def __init__(self, gid: int, tick: int) -> None:
+        super().__init__(f"neuron {gid} fires again at tick {tick}")
+        self.gid, self.tick = gid, tick
 
 
 def to_ticks(ms: float) -> int:
@@ -45,69 +69,90 @@ def to_ticks(ms: float) -> int:
 
 
 def simulate(
-    neurons: Sequence[Neuron],
+    neurons: Sequence[Model],
     synapses: Sequence[Synapse],
     until: float,
     source_spikes: Sequence[tuple[float, int]] = (),
     events: Sequence[tuple[float, int, float, int]] = (),
 ) -> list[tuple[int, int]]:
-    """Spikes (tick, gid) of the neurons before `until`, sorted; source spikes: (ms, gid), Poisson events: (ms, target, mV, input)."""
-    assert all(to_ticks(s.delay) >= (1 if s.source < len(neurons) else 0) for s in synapses), "recurrent delays must be positive"
-    rows: dict[int, list[tuple[int, Synapse]]] = {}
-    for position, synapse in enumerate(synapses):
-        rows.setdefault(synapse.source, []).append((position, synapse))
+    """Spikes (tick, gid) of the neurons before `until`, sorted; source spikes: (ms, gid), Poisson events: (ms, target, weight, input)."""
+    return sorted((spike.tick, spike.gid) for spike in history(neurons, synapses, until, source_spikes, events))
 
-    V = [neuron.V_m for neuron in neurons]
-    since = [0] * len(neurons)  # the tick at which V holds; it lies in the future, at the release, while the neuron is refractory
-    version = [0] * len(neurons)  # a crossing on the heap counts only if nothing happened to its neuron since it was foreseen
-    heap: list[tuple[int, int, tuple, int, float, tuple[int, int]]] = []  # (tick, kind, key: unique at its tick, neuron, weight, trigger)
-    serial = itertools.count()  # tells apart the spikes of one neuron at one tick (t_ref = 0) that have the same trigger
-    spikes: list[tuple[int, int]] = []
 
-    def emit(tick: int, trigger: tuple[int, int], gid: int) -> None:
-        emission = (tick, trigger, gid, next(serial))
-        for position, s in rows.get(gid, ()):
-            heapq.heappush(heap, (tick + to_ticks(s.delay), SPIKE, (emission, position), s.target, s.weight, (tick, gid)))
-
-    def foresee_crossing(i: int, earliest: int) -> None:
-        n = neurons[i]
-        version[i] += 1
-        if V[i] >= n.V_th:
-            heapq.heappush(heap, (earliest, CROSSING, (i, version[i]), i, 0.0, NO_TRIGGER))
-        elif n.V_inf > n.V_th:
-            wait = n.tau_m * math.log((n.V_inf - V[i]) / (n.V_inf - n.V_th))
-            heapq.heappush(heap, (max(since[i] + to_ticks(wait), earliest), CROSSING, (i, version[i]), i, 0.0, NO_TRIGGER))
-
-    def fire(i: int, tick: int, trigger: tuple[int, int]) -> None:
-        spikes.append((tick, i))
-        emit(tick, trigger, i)
-        V[i] = neurons[i].V_reset
-        since[i] = tick + to_ticks(neurons[i].t_ref)
-        foresee_crossing(i, since[i] + 1)
-
+def history(
+    neurons: Sequence[Model],
+    synapses: Sequence[Synapse],
+    until: float,
+    source_spikes: Sequence[tuple[float, int]] = (),
+    events: Sequence[tuple[float, int, float, int]] = (),
+) -> list[Spike]:
+    """The same with triggers and generations, in emission order."""
+    network = _Network(neurons, synapses)
     for i in range(len(neurons)):
-        foresee_crossing(i, 0)
+        network.foresee_crossing(i, 0)
     for ms, gid in source_spikes:
-        emit(to_ticks(ms), NO_TRIGGER, gid)
+        network.emit(to_ticks(ms), NO_TRIGGER, gid, 0)
     for position, (ms, target, weight, input_index) in enumerate(events):
-        heapq.heappush(heap, (to_ticks(ms), POISSON, (input_index, position), target, weight, NO_TRIGGER))
+        network.push(to_ticks(ms), POISSON, (input_index, position), target, weight)
+    while network.heap and network.heap[0][0] < to_ticks(until):
+        network.next_event()
+    return sorted(network.spikes, key=lambda spike: spike[:3])
 
-    while heap and heap[0][0] < to_ticks(until):
-        tick, kind, key, i, weight, trigger = heapq.heappop(heap)
-        n = neurons[i]
-        if kind == CROSSING:
-            if key == (i, version[i]):
-                fire(i, tick, NO_TRIGGER)
-        elif tick < since[i]:
-            if n.refractory_input:
-                V[i] += weight * math.exp(-(since[i] - tick) * TICK / n.tau_m)
-                foresee_crossing(i, since[i] + 1)
-        else:
-            V[i] += (V[i] - n.V_inf) * math.expm1(-(tick - since[i]) * TICK / n.tau_m)  # expm1: exactly nothing when no time has passed
-            V[i] += weight
-            since[i] = tick
-            if V[i] >= n.V_th:
-                fire(i, tick, trigger)
+
+class _Network:
+    def __init__(self, neurons: Sequence[Model], synapses: Sequence[Synapse]) -> None:
+        self.neurons = neurons
+        self.rows: dict[int, list[tuple[int, Synapse]]] = {}
+        for position, synapse in enumerate(synapses):
+            self.rows.setdefault(synapse.source, []).append((position, synapse))
+        self.state: list[Any] = [neuron.start() for neuron in neurons]
+        self.since = [0] * len(neurons)  # the tick at which the state holds; in the future, at the release, while the neuron is refractory
+        self.fired = [-1] * len(neurons)  # the tick of the latest spike
+        self.version = [0] * len(neurons)  # a crossing on the heap counts only if nothing happened to its neuron since it was foreseen
+        self.heap: list[tuple[int, int, tuple, int, float, tuple[int, int]]] = []  # (tick, kind, key: unique, neuron, weight, trigger)
+        self.serial = itertools.count()  # tells apart the spikes of one neuron at one tick (t_ref = 0) that have the same trigger
+        self.spikes: list[Spike] = []
+
+    def push(self, tick: int, kind: int, key: tuple, i: int, weight: float, trigger: tuple[int, int] = NO_TRIGGER) -> None:
+        heapq.heappush(self.heap, (tick, kind, key, i, weight, trigger))
+
+    def emit(self, tick: int, trigger: tuple[int, int], gid: int, generation: int) -> None:
+        emission = (tick, trigger, gid, next(self.serial))
+        for position, s in self.rows.get(gid, ()):
+            if s.source < len(self.neurons) and to_ticks(s.delay) == 0:
+                self.push(tick, INSTANT, (generation, emission, position), s.target, s.weight, (tick, gid))
             else:
-                foresee_crossing(i, tick + 1)
-    return sorted(spikes)
+                self.push(tick + to_ticks(s.delay), SPIKE, (emission, position), s.target, s.weight, (tick, gid))
+
+    def foresee_crossing(self, i: int, earliest: int) -> None:
+        self.version[i] += 1
+        wait = 0.0 if self.neurons[i].is_up(self.state[i]) else self.neurons[i].wait(self.state[i])
+        if wait is not None:
+            self.push(max(self.since[i] + to_ticks(wait), earliest), CROSSING, (i, self.version[i]), i, 0.0)
+
+    def fire(self, i: int, tick: int, trigger: tuple[int, int], generation: int) -> None:
+        self.spikes.append(Spike(tick, trigger, i, generation))
+        self.emit(tick, trigger, i, generation)
+        release = tick + to_ticks(self.neurons[i].t_ref)
+        self.state[i] = self.neurons[i].reset(self.state[i], (release - self.since[i]) * TICK)
+        self.since[i], self.fired[i] = release, tick
+        self.foresee_crossing(i, release + 1)
+
+    def next_event(self) -> None:
+        tick, kind, key, i, weight, trigger = heapq.heappop(self.heap)
+        neuron = self.neurons[i]
+        if kind == CROSSING:
+            if key == (i, self.version[i]):
+                self.fire(i, tick, NO_TRIGGER, 0)
+        elif tick < self.since[i]:
+            self.state[i] = neuron.kept(self.state[i], weight, (self.since[i] - tick) * TICK)
+            self.foresee_crossing(i, self.since[i] + 1)
+        else:
+            self.state[i] = neuron.jump(neuron.later(self.state[i], (tick - self.since[i]) * TICK), weight)
+            self.since[i] = tick
+            if not neuron.is_up(self.state[i]):
+                self.foresee_crossing(i, tick + 1)
+            elif kind == INSTANT and self.fired[i] == tick:
+                raise Cascade(i, tick)
+            else:
+                self.fire(i, tick, trigger, key[0] + 1 if kind == INSTANT else 0)

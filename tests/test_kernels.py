@@ -180,7 +180,7 @@ def test_a_frame_is_nowhere_longer_than_its_functions_reach(bits: int) -> None:
 
     tau = 32.0 * TICK * 2.0**bits
     assert slab_bits(tau) == bits
-    record = LIF.record({"gid": np.arange(1), "refractory_input": np.zeros(1, bool), **_values(tau)}, slab_bits(tau))
+    record = LIF.record([(LIF(), {"gid": np.arange(1), **_values(tau)})], slab_bits(tau))
     assert record.half * record.rate[0] <= 1 / 64
     assert record.decay[0] == pytest.approx(math.exp(-TICK * 2.0**bits / tau), rel=1e-15)
 

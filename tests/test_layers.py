@@ -27,6 +27,8 @@ ROWS: list[tuple[int, str]] = [
     (1, "description"),
     (1, "configuration connectivity"),
     (1, "models models.protocol"),
+    (1, "models.lif_record models.qif_record models.mixed"),
+    (1, "models.lif_slab models.qif"),
     (1, "models.lif"),
     (1, "models.intfire1"),
     (2, "partition record"),

@@ -69,7 +69,12 @@ def smallest_tau(network: Network) -> float:
 def is_instant(network: Network, projection: Projection) -> bool:
     """Return whether a projection has no delay."""
     between_neurons = not all(network.population(name).is_source for name in projection.sources)
-    return between_neurons and not isinstance(projection.delay, Distribution) and np.size(projection.delay) > 0 and not np.any(projection.delay)
+    return (
+        between_neurons
+        and not isinstance(projection.delay, Distribution)
+        and np.size(projection.delay) > 0
+        and not np.any(projection.delay)
+    )
 
 
 def in_bulk(network: Network) -> bool:

@@ -165,7 +165,9 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: boo
             isinstance(projection.weight, np.ndarray) and np.ptp(projection.weight) > 0
         )
         empty = np.full(len(blocks.gid), -1, np.int64)
-        todo.append(_Rows(projection, delay_format(projection, blocks.block_bits, bulk), bool(weighted), index, empty, empty.copy(), n_rows))
+        todo.append(
+            _Rows(projection, delay_format(projection, blocks.block_bits, bulk), bool(weighted), index, empty, empty.copy(), n_rows)
+        )
     row_ptr = np.zeros(n_pointers, np.int32)
     n_words = dict.fromkeys(WORD_TYPES, 0)
     n_weights = 0

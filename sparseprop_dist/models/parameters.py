@@ -79,12 +79,12 @@ def cast(value: Any, name: str, unit: str, each: str = "neuron", infinite: bool 
         raise InputError(f"{name} is {_offender(value, array)}; {allowed}")
     if array.ndim == 0:
         array = array.reshape(1)
-        check_each(array, np.isfinite(array) | (infinite & (array == np.inf)), name, unit, None, "it must be a finite number")
+        check_each(array, np.isfinite(array) | (infinite & np.isinf(array)), name, unit, None, "it must be a finite number")
         return float(array[0])
     if array.size == 0:
         raise InputError(f"{name} is an empty array; {allowed}")
     array = frozen(array, np.float64)
-    check_each(array, np.isfinite(array) | (infinite & (array == np.inf)), name, unit, each, "it must be a finite number")
+    check_each(array, np.isfinite(array) | (infinite & np.isinf(array)), name, unit, each, "it must be a finite number")
     return array
 
 
@@ -138,8 +138,8 @@ def check_each(values: Any, good: Any, name: str, unit: str, each: str | None, m
     raise InputError(f"{name} is {float(values.ravel()[where])!r}{f' {unit}' if unit else ''}{place}; {must}")
 
 
-def check_below(values: Mapping[str, Any], low: str, high: str, first: int = 0) -> None:
-    """Raise an InputError that names the first neuron whose parameter ``low`` is not below its ``high``, where both are given; in mV."""
+def check_below(values: Mapping[str, Any], low: str, high: str, first: int = 0, unit: str = " mV") -> None:
+    """Raise an InputError that names the first neuron whose parameter ``low`` is not below its ``high``, where both are given."""
     if low not in values or high not in values:
         return
     below, above = np.broadcast_arrays(values[low], values[high])
@@ -147,7 +147,7 @@ def check_below(values: Mapping[str, Any], low: str, high: str, first: int = 0) 
     if wrong.any():
         where = int(np.argmax(wrong))
         place = f" for neuron {first + where}" if wrong.ndim else ""
-        given = f"{low} is {float(below.flat[where])!r} mV and {high} is {float(above.flat[where])!r} mV{place}"
+        given = f"{low} is {float(below.flat[where])!r}{unit} and {high} is {float(above.flat[where])!r}{unit}{place}"
         raise InputError(f"{given}; {low} must be below {high}")
 
 
@@ -158,7 +158,7 @@ class Quantity:
     unit: str
     bound: str = ""
     most: float = math.inf
-    infinite: bool = False  # whether inf is a value of it
+    infinite: bool = False  # whether inf and -inf are values of it
 
     def check(self, name: str, value: Any, first: int = 0) -> None:
         """Refuse a float, or an array of one each from neuron ``first`` on, outside the bound."""

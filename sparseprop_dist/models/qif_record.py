@@ -1,0 +1,330 @@
+"""The kernel record of QIF neurons, and its bodies of the protocol.
+
+Between inputs V moves by ``V(x) = (r c + I S)/(c - r S)``, x the time in tau_m from an anchor, r = V at the anchor, and ``c, S = cos sx,
+sin(sx)/s`` with s = sqrt(I) for I > 0, ``cosh kx, sinh(kx)/k`` with k = sqrt(-I) for I < 0, ``1, x`` for I = 0 (c^2 + I S^2 = 1). So r is
+constant between inputs, and an input w is a Moebius map of it:
+
+    r <- ((1 - w c S) r + w c^2) / (-w S^2 r + 1 + w c S)
+
+with coefficients that all targets share. V = inf and V = -inf are one projective point, r = c/S: a spike leaves r as it is. Inputs do not
+commute, so r is float64 and the order of events is that of the contract.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.clock import FRAMES, TICK, ticks
+from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, njit
+from sparseprop_dist.models.protocol import (
+    FIRED,
+    NEVER,
+    NOTHING,
+    act,
+    beyond,
+    candidates,
+    carry,
+    own_event,
+    potential,
+    receive,
+    restore,
+    save,
+    strike,
+)
+
+FREE = -1
+"""Release tick of a neuron that is not refractory."""
+LONG_AGO = -(1 << 61)
+"""Tick of the last spike of a neuron that has not fired."""
+NEAR = 64.0
+"""Ticks (6e-11 ms): a crossing this close to the last spike is that spike. V leaves -inf in no time, but cannot come to threshold again."""
+MOST = 1e150
+"""Stands for infinite r: the projective point at V(anchor) = inf."""
+
+
+class QIFRecord(NamedTuple):
+    """QIF neurons of one rank. All arrays have one entry a neuron."""
+
+    r: np.ndarray  # float64, V at the anchor
+    release: np.ndarray  # int64, tick at which the neuron leaves refractoriness, or FREE
+    last: np.ndarray  # int64, tick of the last spike
+    rate: np.ndarray  # float64, 1/tau_m, per tick
+    drive: np.ndarray  # float64, I
+    root: np.ndarray  # float64, sqrt(abs(I))
+    threshold: np.ndarray  # float64, V_th
+    reset: np.ndarray  # float64, V_reset
+    refractory: np.ndarray  # int64, t_ref, ticks
+    turn_c: np.ndarray  # float64, c at the next anchor
+    turn_s: np.ndarray  # float64, S at the next anchor
+    slab_bits: int
+    group: int  # slabs from one anchor to the next, less 1
+    rests: int  # 1: some neuron has t_ref above 0
+
+    @staticmethod
+    def make(values: Mapping[str, Any], slab_bits: int) -> "QIFRecord":
+        """Return neurons at time 0, from their parameters (arrays by name).
+
+        The anchor is in the middle of 2^FRAMES slabs where all neurons turn (I > 0); where some do not, of each slab: r would lose digits
+        with e^(2kx).
+        """
+        n = len(values["I"])
+        rate, drive = TICK / values["tau_m"], values["I"].astype(np.float64)
+        group = (1 << FRAMES) - 1 if (drive > 0.0).all() else 0
+        empty = np.empty(n)
+        record = QIFRecord(
+            r=np.clip(np.minimum(values["V_m"], values["V_th"]), -MOST, MOST),
+            release=np.full(n, FREE, np.int64),
+            last=np.full(n, LONG_AGO, np.int64),
+            rate=rate,
+            drive=drive,
+            root=np.sqrt(np.abs(drive)),
+            threshold=values["V_th"].astype(np.float64),
+            reset=values["V_reset"].astype(np.float64),
+            refractory=ticks(values["t_ref"]),
+            turn_c=empty,
+            turn_s=empty.copy(),
+            slab_bits=slab_bits,
+            group=group,
+            rests=int((values["t_ref"] > 0.0).any()),
+        )
+        for i in range(n):  # compiled functions: the bits of the kernels
+            record.r[i] = _back(record, i, record.r[i], 0, 0)
+            c, s = _turn(record, i, float((group + 1) << slab_bits) * rate[i])
+            record.turn_c[i], record.turn_s[i] = c, s
+        return record
+
+    def alike(self, start: int, stop: int) -> int:
+        """Return 2 if the neurons from ``start`` to ``stop - 1`` have the same parameters, 1 if they have the same frame, else 0."""
+
+        def same(*arrays: np.ndarray) -> bool:
+            return all((array[start:stop] == array[start]).all() for array in arrays)
+
+        if not same(self.rate, self.drive):
+            return 0
+        return 2 if same(self.threshold, self.reset, self.refractory) else 1
+
+    def largest_increment(self, start: int, stop: int, weight: float) -> float:
+        """Return 0: no input is too large for a float64."""
+        return 0.0
+
+    def keep_origin(self, shift: int) -> None:
+        """Count times from an origin that is ``shift`` ticks later."""
+        self.release[self.release != FREE] -= shift
+        self.last[self.last != LONG_AGO] -= shift
+
+
+@njit
+def _turn(model, i, x):
+    """Return c and S after x."""
+    if model.drive[i] > 0.0:
+        sine, cosine = sin_cos(model.root[i] * x)
+        return cosine, sine / model.root[i]
+    if model.drive[i] < 0.0:
+        sine, cosine = sinh_cosh(model.root[i] * x)
+        return cosine, sine / model.root[i]
+    return 1.0, x
+
+
+@inline
+def _elapsed(model, start, offset):
+    """Return the ticks from the anchor to an offset."""
+    slabs = (start >> model.slab_bits) & model.group
+    return np.float64((slabs << model.slab_bits) + offset) - 0.5 * np.float64((model.group + 1) << model.slab_bits)
+
+
+@njit
+def _frame(model, i, start, offset):
+    """Return c and S at an offset."""
+    return _turn(model, i, _elapsed(model, start, offset) * model.rate[i])
+
+
+@njit
+def _back(model, i, v, start, offset):
+    """Return the r of a neuron that stands at ``v`` (which may be infinite)."""
+    c, s = _frame(model, i, start, offset)
+    r = c / s if np.isinf(v) else (v * c - model.drive[i] * s) / (c + v * s)
+    return min(max(r, -MOST), MOST)
+
+
+@inline
+def _moved(r, one, two, three, four):
+    """Return r after an input whose Moebius map has these coefficients."""
+    return min(max((one * r + two) / (three * r + four), -MOST), MOST)
+
+
+@njit
+def _fire(model, i, start, offset):
+    model.last[i] = start + offset
+    if model.refractory[i] > 0:
+        model.release[i] = start + offset + model.refractory[i]
+    else:
+        model.r[i] = _back(model, i, model.reset[i], start, offset)
+    return FIRED
+
+
+@njit
+def _reaches(model, i, c, s):
+    """Is V at or above threshold?"""
+    r = model.r[i]
+    return model.threshold[i] < np.inf and (r * c + model.drive[i] * s) / (c - r * s) >= model.threshold[i]
+
+
+@implements(receive, QIFRecord)
+def _receive(model, i, start, offset, weight):
+    if model.release[i] != FREE:
+        return NOTHING
+    c, s = _frame(model, i, start, offset)
+    model.r[i] = _moved(model.r[i], 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s)
+    return _fire(model, i, start, offset) if weight > 0.0 and _reaches(model, i, c, s) else NOTHING
+
+
+@implements(own_event, QIFRecord)
+def _own_event(model, i, start, after):
+    if model.release[i] != FREE:
+        return model.release[i] - start
+    r, drive, root, threshold = model.r[i], model.drive[i], model.root[i], model.threshold[i]
+    q = 1.0 / r if np.isinf(threshold) else (threshold - r) / (drive + r * threshold)  # S/c at the crossing
+    anchor = -_elapsed(model, start, 0)
+    earliest, last = after - 1.5, np.float64(model.last[i] - start)
+    if drive > 0.0:
+        period = PI / (root * model.rate[i])
+        t = anchor + atan(root * q) / (root * model.rate[i])
+        n = np.ceil((earliest - t) / period)
+        if abs(t + n * period - last) < NEAR:
+            n += 1.0
+        t += n * period
+    else:
+        if abs(root * q) >= 1.0:
+            return NEVER
+        t = anchor + (q if drive == 0.0 else atanh(root * q) / root) / model.rate[i]
+    if t < earliest or abs(t - last) < NEAR or t > 2.0 ** (model.slab_bits + 1):
+        return NEVER
+    return max(after, np.int64(np.rint(t)))
+
+
+@implements(act, QIFRecord)
+def _act(model, i, start, offset):
+    if model.release[i] == FREE:
+        return _fire(model, i, start, offset)
+    model.release[i] = FREE
+    model.r[i] = _back(model, i, model.reset[i], start, offset)
+    return NOTHING
+
+
+@implements(save, QIFRecord)
+def _save(model, first, n, copy):
+    for k in range(n):
+        copy[0, k], copy[1, k], copy[2, k] = float_bits(model.r[first + k]), model.release[first + k], model.last[first + k]
+
+
+@implements(restore, QIFRecord)
+def _restore(model, i, copy, k):
+    model.r[i], model.release[i], model.last[i] = bits_float(copy[0, k]), copy[1, k], copy[2, k]
+
+
+@implements(beyond, QIFRecord)
+def _beyond(model, first, n):
+    culprit = -1
+    for k in range(n):
+        culprit = k if np.isnan(model.r[first + k]) else culprit
+    return culprit
+
+
+@implements(carry, QIFRecord)
+def _carry(model, first, n, start):
+    if ((start >> model.slab_bits) & model.group) == model.group:
+        for i in range(first, first + n):
+            r, c, s = model.r[i], model.turn_c[i], model.turn_s[i]
+            model.r[i] = min(max((r * c + model.drive[i] * s) / (c - r * s), -MOST), MOST)
+
+
+@implements(potential, QIFRecord)
+def _potential(model, i, start, offset):
+    if model.release[i] != FREE:
+        return model.reset[i]
+    c, s = _frame(model, i, start, offset)
+    return (model.r[i] * c + model.drive[i] * s) / (c - model.r[i] * s)
+
+
+@njit
+def _side(model, i, start, offset):
+    """Return alpha, beta: V passes threshold where alpha + r beta changes its sign."""
+    c, s = _frame(model, i, start, offset)
+    if np.isinf(model.threshold[i]):
+        return c, -s
+    return model.drive[i] * s - model.threshold[i] * c, c + model.threshold[i] * s
+
+
+GUARD = 4
+"""Ticks that a stretch is longer to either side, in which crossings are looked for: for rounding."""
+
+
+@implements(candidates, QIFRecord)
+def _candidates(model, first, n, alike, start, a, b, found):
+    r = model.r[first : first + n]
+    m = 0
+    if alike == 2:
+        alpha, beta = _side(model, first, start, a - GUARD)
+        alpha_b, beta_b = _side(model, first, start, b + GUARD)
+        for k in range(n):
+            found[m] = k
+            m += (alpha + r[k] * beta) * (alpha_b + r[k] * beta_b) <= 0.0
+    else:
+        for k in range(n):
+            alpha, beta = _side(model, first + k, start, a - GUARD)
+            alpha_b, beta_b = _side(model, first + k, start, b + GUARD)
+            found[m] = k
+            m += (alpha + r[k] * beta) * (alpha_b + r[k] * beta_b) <= 0.0
+    if model.rests:
+        release = model.release[first : first + n]
+        for k in range(n):
+            if release[k] != FREE and release[k] < start + b:
+                found[m] = k
+                m += 1
+    return m
+
+
+@njit
+def _excite(model, first, words, begin, stop, weight, start, offset, b, touched):
+    """Deliver an excitatory spike to neurons of the same parameters, none ever refractory; as `strike`."""
+    r = model.r[first:]
+    c, s = _frame(model, first, start, offset)
+    one, two, three, four = 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s
+    alpha, beta = _side(model, first, start, offset - GUARD)
+    alpha_b, beta_b = _side(model, first, start, b + GUARD)
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        x = _moved(r[target], one, two, three, four)
+        r[target] = x
+        if (alpha + x * beta) * (alpha_b + x * beta_b) <= 0.0:
+            touched[m] = np.int64(target)
+            m += 1
+    return m
+
+
+@implements(strike, QIFRecord)
+def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
+    if alike and weights.size == 0 and not model.rests:
+        if weight <= 0.0:
+            r = model.r[first:]
+            c, s = _frame(model, first, start, offset)
+            one, two, three, four = 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s
+            for q in range(np.uint64(begin), np.uint64(stop)):
+                r[words[q]] = _moved(r[words[q]], one, two, three, four)
+            return 0
+        if alike == 2 and np.isinf(model.threshold[first]):
+            return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
+    m = 0
+    for q in range(begin, stop):
+        target = np.int64(words[q])
+        own = weights[q - begin] if weights.size else weight
+        if receive(model, first + target, start, offset, own) == FIRED:
+            touched[m] = ~target
+            m += 1
+        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
+            touched[m] = target
+            m += 1
+    return m
