@@ -25,13 +25,14 @@ from sparseprop_dist.inputs import Poisson, SpikeTrains
 from sparseprop_dist.models.intfire1 import IntFire1
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.parameters import frozen, spoken
+from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.quantile import Floats
 from sparseprop_dist.rules import RULES, Origin, Pairs
 from sparseprop_dist.toml_text import dump, dumps
 
 __all__ = ["Configuration", "FilePairs", "dump", "dumps", "load", "load_pairs", "load_spikes", "loads"]
 
-MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, IntFire1, SpikeTrains)}
+MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, QIF, IntFire1, SpikeTrains)}
 INPUTS: dict[str, type[Any]] = {kind.kind: kind for kind in (Poisson, SpikeTrains)}
 Names = str | list[str]
 

@@ -1,6 +1,7 @@
 """The benchmarks run, at their smallest size, and print what they promise."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,22 @@ def test_ranks() -> None:
     (line,) = printed("ranks.py", "--neurons", "300", "--indegree", "100", "--until", "20", "--ranks", "1")
     assert line.startswith("1 ranks:")
     assert "bytes per synapse" in line
+
+
+def test_paper(tmp_path: Path) -> None:
+    """The table has a row for each network; the published algorithm makes the same spikes, or the benchmark ends with an error."""
+    small = ("--neurons", "300", "--indegree", "30", "--events", "20000", "--published-events", "20000", "--repeats", "1")
+    models = ("lif", "qif", "balanced", "heterogeneous")
+    head, rule, *rows = printed("paper.py", *small, "--models", *models, "--picture", str(tmp_path / "paper.png"))
+    assert len({line.count("|") for line in (head, rule, *rows)}) == 1
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[0] for row in cells] == list(models)
+    assert ["-" in row for row in cells] == [False, False, True, True]
+    assert (tmp_path / "paper.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_paper_end_to_end() -> None:
+    (line,) = printed("paper.py", "--end-to-end", "--neurons", "2000", "--spikes", "2000")
+    found = re.fullmatch(r"lif, N = 2,000, K = 100: ([\d,]+) spikes in [\d.]+ s \(build .* s, run .* s\), peak [\d.]+ GB", line)
+    assert found
+    assert int(found[1].replace(",", "")) >= 2000

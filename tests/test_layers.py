@@ -31,7 +31,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "models.lif_slab models.qif"),
     (1, "models.lif"),
     (1, "models.intfire1"),
-    (2, "partition record"),
+    (2, "examples partition record"),
     (3, "build.*"),
     (3, "engine.*"),
     (3, "plan"),
