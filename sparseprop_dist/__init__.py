@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
     from sparseprop_dist.errors import InputError, SimulationError
     from sparseprop_dist.inputs import Poisson, SpikeTrains
+    from sparseprop_dist.models.eif import EIF
+    from sparseprop_dist.models.flow import Flow
     from sparseprop_dist.models.intfire1 import IntFire1
     from sparseprop_dist.models.lif import LIF
     from sparseprop_dist.models.qif import QIF
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EIF",
     "LIF",
     "QIF",
     "AllToAll",
@@ -44,6 +47,7 @@ __all__ = [
     "FixedIndegree",
     "FixedOutdegree",
     "FixedTotalNumber",
+    "Flow",
     "Input",
     "InputError",
     "IntFire1",
@@ -85,6 +89,8 @@ _HOME = {
     "distributions": ("Lognormal", "Normal", "Uniform"),
     "errors": ("InputError", "SimulationError"),
     "inputs": ("Poisson", "SpikeTrains"),
+    "models.eif": ("EIF",),
+    "models.flow": ("Flow",),
     "models.intfire1": ("IntFire1",),
     "models.lif": ("LIF",),
     "models.qif": ("QIF",),

@@ -22,6 +22,8 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import DISTRIBUTIONS
 from sparseprop_dist.errors import InputError, nearest
 from sparseprop_dist.inputs import Poisson, SpikeTrains
+from sparseprop_dist.models.eif import EIF
+from sparseprop_dist.models.flow import Flow
 from sparseprop_dist.models.intfire1 import IntFire1
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.parameters import frozen, spoken
@@ -32,7 +34,7 @@ from sparseprop_dist.toml_text import dump, dumps
 
 __all__ = ["Configuration", "FilePairs", "dump", "dumps", "load", "load_pairs", "load_spikes", "loads"]
 
-MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, QIF, IntFire1, SpikeTrains)}
+MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, QIF, IntFire1, EIF, Flow, SpikeTrains)}
 INPUTS: dict[str, type[Any]] = {kind.kind: kind for kind in (Poisson, SpikeTrains)}
 Names = str | list[str]
 
