@@ -4,7 +4,32 @@ import numpy as np
 
 from sparseprop_dist.jit import bits_float, float_bits, implements, njit
 from sparseprop_dist.models.flow_cells import BELOW_ONE, MANTISSA, ONE
-from sparseprop_dist.models.flow_record import CUT_BITS, FREE, SUNK, FlowRecord
+from sparseprop_dist.models.flow_record import (
+    ANCHOR,
+    AT,
+    CUT_BITS,
+    EDGE,
+    FINENESS,
+    FIRES,
+    FREE,
+    HIGH,
+    LEAST,
+    LOW,
+    RESET,
+    SCALE,
+    SUNK,
+    V_FIRST,
+    V_RESET,
+    X_ANCHOR,
+    X_EDGE,
+    X_FIRST,
+    X_HIGH,
+    X_LOW,
+    X_OCTAVE,
+    X_SINKS,
+    X_STOP,
+    FlowRecord,
+)
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -29,10 +54,10 @@ CUT_MASK = (1 << CUT_BITS) - 1
 def _find(octave, at, d):
     """Return the cell of a scaled distance d, and where in it, in [-1/2, 1/2)."""
     bits = float_bits(d)
-    entry = octave[at + (bits >> 52)]
+    entry = octave[np.uint64(at + (bits >> 52))]  # unsigned: there is no index from the end
     cuts = entry & CUT_MASK
     cell = (entry >> CUT_BITS) + ((bits & MANTISSA) >> (52 - cuts))
-    return cell, bits_float(((bits << cuts) & MANTISSA) | ONE) - 1.5
+    return np.uint64(cell), bits_float(((bits << cuts) & MANTISSA) | ONE) - 1.5
 
 
 @njit
@@ -49,35 +74,39 @@ def _sum(powers, cell, u):
 @njit
 def _position(model, s, V):
     """Return X of a potential between the lowest and V_th, for parameter set ``s``."""
-    if model.high[s] <= V:
-        return model.fires[s]
-    p = model.V_first[s]
-    while model.V_edge[p] < V:
-        p += 1
-    d = min(max((V - model.V_anchor[p]) * model.V_scale[p], model.V_least[p]), BELOW_ONE)
-    cell, u = _find(model.octave, model.V_octave[p], d)
-    return model.level[cell] + np.int64(np.rint(_sum(model.slope, cell, u)))
+    p = model.sets[s, V_FIRST]
+    for k in range(model.sets[s, V_FIRST], model.sets[s + 1, V_FIRST] - 1):  # no branch that depends on V
+        p += model.pieces[k, EDGE] < V
+    d = min(max((V - model.pieces[p, ANCHOR]) * model.pieces[p, SCALE], model.pieces[p, LEAST]), BELOW_ONE)
+    cell, u = _find(model.octave, model.place[p], d)
+    X = model.level[cell] + np.int64(np.rint(_sum(model.slope, cell, u)))
+    return X if model.bounds[s, HIGH] > V else model.sets[s, FIRES]
+
+
+@njit
+def _stretch(model, s, X):
+    """Return the stretch of positions that X is in."""
+    p = model.sets[s, X_FIRST]
+    for k in range(model.sets[s, X_FIRST], model.sets[s + 1, X_FIRST] - 1):
+        p += model.stretches[k, X_EDGE] < X
+    return p
 
 
 @njit
 def _voltage(model, s, X):
     """Return the potential at X."""
-    p = model.X_first[s]
-    while model.X_edge[p] < X:
-        p += 1
-    away = min(max(X, model.X_low[p]), model.X_high[p]) - model.X_anchor[p]
-    d = min(max(away * model.X_scale[p], model.X_least[p]), BELOW_ONE)
-    cell, u = _find(model.octave, model.X_octave[p], d)
+    p = _stretch(model, s, X)
+    away = min(max(X, model.stretches[p, X_LOW]), model.stretches[p, X_HIGH]) - model.stretches[p, X_ANCHOR]
+    d = min(max(away * model.stretch[p, 0], model.stretch[p, 1]), BELOW_ONE)
+    cell, u = _find(model.octave, model.stretches[p, X_OCTAVE], d)
     return model.rest[cell] + _sum(model.bend, cell, u)
 
 
 @njit
 def _sunk(model, s, X):
     """Return whether the flow has taken a neuron below all potentials that are covered."""
-    p = model.X_first[s]
-    while model.X_edge[p] < X:
-        p += 1
-    return model.X_sinks[p] != 0 and model.X_high[p] < X
+    p = _stretch(model, s, X)
+    return model.stretches[p, X_SINKS] != 0 and model.stretches[p, X_HIGH] < X
 
 
 @njit
@@ -85,7 +114,7 @@ def _fire(model, i, start, offset):
     s = model.kind[i]
     if model.refractory[i] > 0:
         model.release[i] = start + offset + model.refractory[i]
-    model.y[i] = model.reset[s] - (offset << model.fineness[s])
+    model.y[i] = model.sets[s, RESET] - (offset << model.sets[s, FINENESS])
     return FIRED
 
 
@@ -94,13 +123,13 @@ def _receive(model, i, start, offset, weight):
     if model.release[i] != FREE or weight == 0.0:
         return NOTHING
     s, y = model.kind[i], model.y[i]
-    now = offset << model.fineness[s]
+    now = offset << model.sets[s, FINENESS]
     if y < 0 or _sunk(model, s, y + now):
         return OVERFLOW
     V = _voltage(model, s, y + now) + weight
-    if model.at[s] <= V:
+    if model.bounds[s, AT] <= V:
         return _fire(model, i, start, offset)
-    if model.low[s] > V:
+    if model.bounds[s, LOW] > V:
         model.y[i] = SUNK
         return OVERFLOW
     model.y[i] = _position(model, s, V) - now
@@ -112,8 +141,8 @@ def _own_event(model, i, start, after):
     if model.release[i] != FREE:
         return model.release[i] - start
     s = model.kind[i]
-    half_tick = (1 << model.fineness[s]) >> 1
-    offset = (model.fires[s] - model.y[i] + half_tick) >> model.fineness[s]
+    half_tick = (1 << model.sets[s, FINENESS]) >> 1
+    offset = (model.sets[s, FIRES] - model.y[i] + half_tick) >> model.sets[s, FINENESS]
     return max(after, offset) if offset < model.slab else NEVER
 
 
@@ -123,7 +152,7 @@ def _act(model, i, start, offset):
         return _fire(model, i, start, offset)
     s = model.kind[i]
     model.release[i] = FREE
-    model.y[i] = model.reset[s] - (offset << model.fineness[s])
+    model.y[i] = model.sets[s, RESET] - (offset << model.sets[s, FINENESS])
     return NOTHING
 
 
@@ -152,28 +181,26 @@ def _carry(model, first, n, start):
     for i in range(first, first + n):
         s, y = model.kind[i], model.y[i]
         if model.release[i] != FREE:
-            model.y[i] = model.reset[s]
+            model.y[i] = model.sets[s, RESET]
         elif y >= 0:
-            y += model.slab << model.fineness[s]
-            p = model.X_first[s]
-            while y > model.X_edge[p]:
-                p += 1
-            model.y[i] = SUNK if model.X_sinks[p] != 0 and y > model.X_high[p] else min(y, model.X_stop[p])
+            y += model.slab << model.sets[s, FINENESS]
+            p = _stretch(model, s, y)
+            model.y[i] = SUNK if model.stretches[p, X_SINKS] != 0 and y > model.stretches[p, X_HIGH] else min(y, model.stretches[p, X_STOP])
 
 
 @implements(potential, FlowRecord)
 def _potential(model, i, start, offset):
     s = model.kind[i]
     if model.release[i] != FREE:
-        return model.V_reset[s]
-    return _voltage(model, s, model.y[i] + (offset << model.fineness[s]))
+        return model.bounds[s, V_RESET]
+    return _voltage(model, s, model.y[i] + (offset << model.sets[s, FINENESS]))
 
 
 @njit
 def _least(model, i, b):
     """Return the state above which neuron ``i`` crosses threshold before the offset ``b``."""
     s = model.kind[i]
-    return model.fires[s] + ((1 << model.fineness[s]) >> 1) - (b << model.fineness[s])
+    return model.sets[s, FIRES] + ((1 << model.sets[s, FINENESS]) >> 1) - (b << model.sets[s, FINENESS])
 
 
 @implements(candidates, FlowRecord)
@@ -201,14 +228,65 @@ def _candidates(model, first, n, alike, start, a, b, found):
 @njit
 def _inhibit(model, first, words, begin, stop, weight, offset):
     """Deliver an inhibitory spike to neurons of the same parameters. Refractory ones may change: their release forgets it."""
-    s = model.kind[first]
-    now, low = offset << model.fineness[s], model.low[s]
-    for q in range(begin, stop):
-        i = first + np.int64(words[q])
-        y = model.y[i]
-        if y >= 0:
-            V = _voltage(model, s, y + now) + weight
-            model.y[i] = _position(model, s, V) - now if low <= V else SUNK
+    s, y = model.kind[first], model.y[first:]
+    now, low = offset << model.sets[s, FINENESS], model.bounds[s, LOW]
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        state = y[words[q]]
+        if state >= 0:
+            V = _voltage(model, s, state + now) + weight
+            y[words[q]] = _position(model, s, V) - now if low <= V else SUNK
+
+
+@njit
+def _excite(model, first, words, begin, stop, weight, start, offset, b, touched):
+    """As `_inhibit`, of an excitatory spike; as `strike`."""
+    s, y, release = model.kind[first], model.y[first:], model.release[first:]
+    now, at, least = offset << model.sets[s, FINENESS], model.bounds[s, AT], _least(model, first, b)
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        state = y[target]
+        if state < 0:
+            continue
+        V = _voltage(model, s, state + now) + weight
+        if at <= V:
+            if release[target] == FREE:
+                _fire(model, first + np.int64(target), start, offset)
+                touched[m] = ~np.int64(target)
+                m += 1
+            continue
+        state = _position(model, s, V) - now
+        y[target] = state
+        if state > least and release[target] == FREE:
+            touched[m] = np.int64(target)
+            m += 1
+    return m
+
+
+@njit
+def _each(model, first, words, begin, stop, weight, weights, start, offset, b, touched):
+    """As `strike`, of any weights to any neurons."""
+    y, release, kind = model.y[first:], model.release[first:], model.kind[first:]
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        s, state = kind[target], y[target]
+        own = weights[q - np.uint64(begin)] if weights.size else weight
+        if state < 0 or own == 0.0 or release[target] != FREE:
+            continue
+        now = offset << model.sets[s, FINENESS]
+        V = _voltage(model, s, state + now) + own
+        if model.bounds[s, AT] <= V:
+            _fire(model, first + np.int64(target), start, offset)
+            touched[m] = ~np.int64(target)
+            m += 1
+            continue
+        state = _position(model, s, V) - now if model.bounds[s, LOW] <= V else SUNK
+        y[target] = state
+        if own > 0.0 and state > _least(model, first + np.int64(target), b):
+            touched[m] = np.int64(target)
+            m += 1
+    return m
 
 
 @implements(strike, FlowRecord)
@@ -216,15 +294,6 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     if alike == 2 and weights.size == 0 and weight < 0.0:
         _inhibit(model, first, words, begin, stop, weight, offset)
         return 0
-    m = 0
-    for q in range(begin, stop):
-        target = np.int64(words[q])
-        i = first + target
-        own = weights[q - begin] if weights.size else weight
-        if receive(model, i, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and model.release[i] == FREE and model.y[i] > _least(model, i, b):
-            touched[m] = target
-            m += 1
-    return m
+    if alike == 2 and weights.size == 0 and weight > 0.0:
+        return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
+    return _each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)

@@ -24,42 +24,40 @@ SLACK = 2.0**-41
 CUT_BITS = 6
 
 
+FINENESS, FIRES, RESET, V_FIRST, X_FIRST = range(5)
+"""Columns of `FlowRecord.sets`: log2 of the quanta in a tick; X at which a neuron fires by itself, or CEILING: never; X of V_reset; the
+first of its pieces, and of its stretches (those of the next set follow)."""
+AT, LOW, HIGH, V_RESET = range(4)
+"""Columns of `FlowRecord.bounds`, mV: where an input fires, V_th less a slack; the lowest potential; from where on no time is left until
+V_th; V_reset."""
+EDGE, ANCHOR, SCALE, LEAST = range(4)
+"""Columns of `FlowRecord.pieces`: up to which V it reaches, inf for the last; (V - ANCHOR) SCALE (mV, 1/mV) is what its cells are over,
+and LEAST the smallest value of that."""
+X_EDGE, X_LOW, X_HIGH, X_STOP, X_ANCHOR, X_OCTAVE, X_SINKS = range(7)
+"""Columns of `FlowRecord.stretches`: up to which X it reaches; its ends; beyond X_STOP no state goes, which is the end at a zero of F;
+where distance counts from; its place in `octave`; 1: at its end the neuron leaves the potentials that are covered."""
+
+
 class FlowRecord(NamedTuple):
-    """Neurons of one rank with a flow: N neurons, S parameter sets; in all their tables P pieces (V to X) and Q stretches (X to V)."""
+    """Neurons of one rank with a flow: N neurons, S parameter sets; in all their tables P pieces (V to X) and Q stretches (X to V), of C
+    and D cells."""
 
     y: np.ndarray  # int64 (N,), quanta
     release: np.ndarray  # int64 (N,), tick at which the neuron leaves refractoriness, or FREE
     kind: np.ndarray  # int32 (N,), its parameter set
     refractory: np.ndarray  # int64 (N,), t_ref, ticks
-    fineness: np.ndarray  # int64 (S,), log2 of the quanta in a tick
-    fires: np.ndarray  # int64 (S,), X at which a neuron fires by itself, or CEILING: never
-    reset: np.ndarray  # int64 (S,), X of V_reset
-    at: np.ndarray  # float64 (S,), mV, from which on an input fires: V_th, less a slack
-    low: np.ndarray  # float64 (S,), mV, the lowest potential
-    high: np.ndarray  # float64 (S,), mV, from which on no time is left until V_th
-    V_reset: np.ndarray  # float64 (S,), mV
+    sets: np.ndarray  # int64 (S + 1, columns)
+    bounds: np.ndarray  # float64 (S, columns)
     error: np.ndarray  # float64 (S,), of the tables (`flow_table.measured`)
-    V_first: np.ndarray  # int64 (S,), its first piece
-    X_first: np.ndarray  # int64 (S,), its first stretch
-    V_edge: np.ndarray  # float64 (P,), mV, up to which each reaches, in ascending order in a set; inf for the last
-    V_anchor: np.ndarray  # float64 (P,), mV
-    V_scale: np.ndarray  # float64 (P,), 1/mV: (V - V_anchor) V_scale is what the cells are over
-    V_least: np.ndarray  # float64 (P,), the smallest value of it
-    V_octave: np.ndarray  # int64 (P,), where the octave of exponent bits 0 would be in `octave`
-    X_edge: np.ndarray  # int64 (Q,), up to which X each reaches, in ascending order in a set
-    X_low: np.ndarray  # int64 (Q,), its ends
-    X_high: np.ndarray  # int64 (Q,)
-    X_stop: np.ndarray  # int64 (Q,), beyond this a state does not go: X_high at a zero of F
-    X_sinks: np.ndarray  # uint8 (Q,), 1: at X_high the neuron leaves the potentials that are covered
-    X_anchor: np.ndarray  # int64 (Q,)
-    X_scale: np.ndarray  # float64 (Q,), 1/quanta
-    X_least: np.ndarray  # float64 (Q,)
-    X_octave: np.ndarray  # int64 (Q,)
+    pieces: np.ndarray  # float64 (P, columns), in ascending order of V in a set
+    place: np.ndarray  # int64 (P,), where the octave of exponent bits 0 would be in `octave`
+    stretches: np.ndarray  # int64 (Q, columns), in ascending order of X in a set
+    stretch: np.ndarray  # float64 (Q, 2), 1/quanta: the scale of the distance, and the smallest value of that
     octave: np.ndarray  # int64, first cell << CUT_BITS | log2 of the cells
     level: np.ndarray  # int64 (C,), X at the middle of a cell
     slope: np.ndarray  # float64 (C, DEGREE), the powers of u that are added to it, quanta
-    rest: np.ndarray  # float64 (C',), mV, V at the middle of a cell
-    bend: np.ndarray  # float64 (C', DEGREE), the powers of u that are added to it, mV
+    rest: np.ndarray  # float64 (D,), mV, V at the middle of a cell
+    bend: np.ndarray  # float64 (D, DEGREE), the powers of u that are added to it, mV
     slab: int  # ticks
     rests: int  # 1: some neuron has t_ref above 0
 
@@ -95,15 +93,9 @@ class FlowRecord(NamedTuple):
             release=np.full(len(kinds), FREE, np.int64),
             kind=kinds.astype(np.int32),
             refractory=ticks(values["t_ref"]),
-            fineness=np.array([table.fineness for table in tables], np.int64),
-            fires=np.array([table.fires_at for table in tables], np.int64),
-            reset=np.array([table.position(V) for table, V in zip(tables, V_reset.tolist(), strict=True)], np.int64),
-            at=V_th - SLACK * (V_th - V_reset),
-            low=low,
-            high=np.array([table.high for table in tables]),
-            V_reset=V_reset,
+            bounds=np.stack([V_th - SLACK * (V_th - V_reset), low, np.array([table.high for table in tables]), V_reset], axis=1),
             error=np.array([table.error for table in tables]),
-            **_joined(tables),
+            **_joined(tables, V_reset.tolist()),
             slab=1 << slab_bits,
             rests=int((values["t_ref"] > 0.0).any()),
         )
@@ -121,50 +113,58 @@ class FlowRecord(NamedTuple):
         self.release[self.release != FREE] -= shift
 
 
-def _joined(tables: Sequence[Table]) -> dict[str, Any]:
-    """The columns of the pieces and cells of all tables."""
-    rows: dict[str, list[dict[str, Any]]] = {"V": [], "X": []}
-    sides: dict[str, list[Side]] = {"V": [], "X": []}
-    firsts: dict[str, list[int]] = {"V": [], "X": []}
+def _joined(tables: Sequence[Table], V_reset: Sequence[float]) -> dict[str, Any]:
+    """The rows of the sets, pieces and stretches, and the cells of all tables."""
+    sets: list[list[int]] = []
+    pieces: list[list[float]] = []
+    stretches: list[list[int]] = []
+    stretch: list[list[float]] = []
+    place: list[int] = []
     octaves: list[int] = []
-    for table in tables:
-        firsts["V"].append(len(rows["V"]))
+    to_X: list[Side] = []
+    to_V: list[Side] = []
+    for table, V in zip(tables, V_reset, strict=True):
+        sets.append([table.fineness, table.fires_at, table.position(V), len(to_X), len(to_V)])
         for placed in table.pieces:
+            side = placed.to_X
             edge = np.inf if placed is table.pieces[-1] else max(placed.piece.slow, placed.piece.fast)
-            rows["V"].append({"edge": edge, **_cells(placed.to_X, octaves, sides["V"])})
-        firsts["X"].append(len(rows["X"]))
-        stretches = [(placed, stretch) for placed in sorted(table.pieces, key=lambda placed: placed.low) for stretch in placed.to_V]
-        lows = [stretch.low for _, stretch in stretches[1:]]
-        for (placed, stretch), following in zip(stretches, [*lows, None], strict=True):
-            rows["X"].append({**_ends(placed, stretch, following), **_cells(stretch.side, octaves, sides["X"])})
-    columns = {f"{name}_{key}": np.array([row[key] for row in rows[name]]) for name in rows for key in rows[name][0]}
+            pieces.append([edge, side.anchor, side.scale, 2.0 ** -len(side.cells.cuts)])
+            place.append(_listed(side, octaves, to_X))
+        parts = [(placed, part) for placed in sorted(table.pieces, key=lambda placed: placed.low) for part in placed.to_V]
+        lows = [part.low for _, part in parts[1:]]
+        for (placed, part), following in zip(parts, [*lows, None], strict=True):
+            stretches.append([*_ends(placed, part, following), part.side.anchor, _listed(part.side, octaves, to_V), _sinks(placed, part)])
+            stretch.append([part.side.scale, 2.0 ** -len(part.side.cells.cuts)])
+    sets.append([0, 0, 0, len(to_X), len(to_V)])
     return {
-        **{f"{name}_first": np.array(firsts[name], np.int64) for name in firsts},
-        **columns,
+        "sets": np.array(sets, np.int64),
+        "pieces": np.array(pieces),
+        "place": np.array(place, np.int64),
+        "stretches": np.array(stretches, np.int64),
+        "stretch": np.array(stretch),
         "octave": np.array(octaves, np.int64),
-        "level": np.concatenate([side.level for side in sides["V"]]),
-        "slope": np.ascontiguousarray(np.concatenate([side.powers for side in sides["V"]])),
-        "rest": np.concatenate([side.level for side in sides["X"]]),
-        "bend": np.ascontiguousarray(np.concatenate([side.powers for side in sides["X"]])),
+        "level": np.concatenate([side.level for side in to_X]),
+        "slope": np.ascontiguousarray(np.concatenate([side.powers for side in to_X])),
+        "rest": np.concatenate([side.level for side in to_V]),
+        "bend": np.ascontiguousarray(np.concatenate([side.powers for side in to_V])),
     }
 
 
-def _ends(placed: Placed, stretch: Stretch, following: int | None) -> dict[str, Any]:
-    """Where a stretch ends on the line, and how far a state in it may be; ``following`` is where the next one begins."""
-    is_last = stretch.high == placed.high
-    return {
-        "edge": np.int64(1 << 62 if following is None else (stretch.high + following) // 2),
-        "low": np.int64(stretch.low),
-        "high": np.int64(stretch.high),
-        "stop": np.int64(stretch.high if is_last and placed.rests else 1 << 62),
-        "sinks": np.uint8(is_last and placed.sinks),
-    }
+def _ends(placed: Placed, part: Stretch, following: int | None) -> list[int]:
+    """X_EDGE, X_LOW, X_HIGH, X_STOP of a stretch; ``following`` is where the next one begins."""
+    never = 1 << 62
+    edge = never if following is None else (part.high + following) // 2
+    return [edge, part.low, part.high, part.high if placed.rests and part.high == placed.high else never]
 
 
-def _cells(side: Side, octaves: list[int], sides: list[Side]) -> dict[str, Any]:
-    """How the cells of a side are found; its octaves are added to those of all, and itself to the others."""
+def _sinks(placed: Placed, part: Stretch) -> int:
+    return int(placed.sinks and part.high == placed.high)
+
+
+def _listed(side: Side, octaves: list[int], sides: list[Side]) -> int:
+    """Add a side to others and its octaves to theirs; return where the octave of exponent bits 0 would be."""
     n, before = len(side.cells.cuts), sum(len(other.level) for other in sides)
     at = len(octaves) + n - 1023
     octaves += ((side.cells.base + before) << CUT_BITS | side.cells.cuts).tolist()
     sides.append(side)
-    return {"anchor": side.anchor, "scale": side.scale, "least": 2.0**-n, "octave": np.int64(at)}
+    return at
