@@ -14,6 +14,7 @@ import numpy as np
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Given, Normal, Uniform
 from sparseprop_dist.errors import InputError, nearest
+from sparseprop_dist.models.eif import EIF
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.parameters import Model, cast_count, spoken
 from sparseprop_dist.models.qif import QIF
@@ -29,6 +30,13 @@ def _lif(tau_m: float, drive: float, spread: float) -> Model:
     return LIF(tau_m=tau_m, C_m=tau_m, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=0.0, I_e=current, V_m=Uniform(0.0, 1.0))
 
 
+def _eif(tau_m: float, drive: float, spread: float) -> Model:
+    """As LIF, with a soft threshold of sharpness 0.1, as the published program; 40 times that above it, the upstroke takes no time."""
+    current = _spread(1.0 + drive, spread * drive)
+    shape = {"V_T": 1.0, "Delta_T": 0.1, "V_peak": 5.0, "V_reset": 0.0}
+    return EIF(tau_m=tau_m, C_m=tau_m, E_L=0.0, **shape, t_ref=0.0, I_e=current, V_m=Uniform(0.0, 1.0))
+
+
 def _qif(tau_m: float, drive: float, spread: float) -> Model:
     """The potentials at time 0 are such that K = 100 neurons fire at their stationary rate from 20 ms on (found by trial); from phases
     spread evenly, the rate swings for a second."""
@@ -36,7 +44,7 @@ def _qif(tau_m: float, drive: float, spread: float) -> Model:
     return QIF(tau_m=tau_m, I=_spread(drive, spread * drive), V_m=Normal(round(-1.5 * root, 3), round(root, 3)))
 
 
-MODELS: dict[str, Callable[[float, float, float], Model]] = {"lif": _lif, "qif": _qif}
+MODELS: dict[str, Callable[[float, float, float], Model]] = {"lif": _lif, "qif": _qif, "eif": _eif}
 
 
 def paper_network(
@@ -54,13 +62,14 @@ def paper_network(
 
     Parameters
     ----------
-    model : {"lif", "qif"}
+    model : {"lif", "qif", "eif"}
     size : number of neurons
     indegree : K, synapses onto each neuron, from different other ones
     rate : Hz, at which the drive would balance inhibition if K were infinite
     coupling : J0; a synapse has weight -J0/sqrt(K), in mV where V_th - V_reset is 1 mV, without unit for QIF
     tau_m : ms
-    spread : each neuron's drive is drawn evenly between 1 - spread and 1 + spread times the mean, 0 <= spread < 1
+    spread : each neuron's drive is drawn evenly between 1 - spread and 1 + spread times the mean, 0 <= spread < 1; more than 1,000 EIF
+        neurons do not have one each
     seed : of the network
 
     Raises

@@ -105,7 +105,7 @@ SHARED = 0.3
 rate of LIF, N = 1,250 to 5,000 and K = 25 and 50 give 0.2."""
 
 
-@pytest.mark.parametrize("kind", ["lif", "qif", "balanced"])
+@pytest.mark.parametrize("kind", ["lif", "qif", "eif", "balanced"])
 def test_rate_and_irregularity_are_the_same_for_all_sizes(kind: str) -> None:
     reference, error = several(kind, 10_000)
     assert reference[1] > 0.5
@@ -220,8 +220,13 @@ def tangent(network: sp.Network, displacement: np.ndarray, until: float) -> Tang
 
 def displaced(network: sp.Network, displacement: np.ndarray) -> sp.Network:
     """The network with displaced phases at time 0."""
-    neurons, (population,), (projection,) = phases_of(network), network.populations, network.projections
-    V = neurons.potential(neurons.of(network.parameters("inh", "V_m", 0, network.n_neurons)) + displacement)
+    neurons = phases_of(network)
+    return starting(network, neurons.potential(neurons.of(network.parameters("inh", "V_m", 0, network.n_neurons)) + displacement))
+
+
+def starting(network: sp.Network, V: np.ndarray) -> sp.Network:
+    """The network with these potentials at time 0."""
+    (population,), (projection,) = network.populations, network.projections
     other = sp.Network(network.seed)
     added = other.add_population("inh", population.size, replace(population.model, V_m=V))  # type: ignore[type-var]
     other.connect(added, added, projection.rule, weight=projection.weight, delay=projection.delay)
@@ -275,6 +280,16 @@ def test_qif_networks_are_chaotic() -> None:
     assert found[-1] > 1e4 * found[0]
 
 
+def test_eif_networks_are_chaotic() -> None:
+    """What makes chaos is that spikes have an onset, however sharp: LIF neurons with the same drive and synapses forget."""
+    network, x = paper_network("eif", 1000, 100), direction(1000)
+    V = network.parameters("inh", "V_m", 0, 1000)
+    spikes, others = (sp.simulate(starting(network, own), 100.0).spikes for own in (V, V + 1e-10 * x))
+    assert (spikes.ids == others.ids).all()
+    early, late = (np.abs(spikes.times - others.times)[own].mean() for own in (spikes.times < 50.0, spikes.times > 50.0))
+    assert late > 50.0 * early
+
+
 def test_size_of_chaos() -> None:
     """Monteforte & Wolf, PRL 105:268104 (2010): tens per second at firing rates of 1 to 10 Hz; the same for all N."""
     exponents = []
@@ -300,7 +315,7 @@ def test_examples_in_toml_and_in_python(path: Path, monkeypatch: pytest.MonkeyPa
     ("make", "values", "said"),
     [
         (paper_network, {"model": "lof"}, "model is 'lof' (a string); did you mean \"lif\"?"),
-        (paper_network, {"model": 3}, "model is 3; known are lif, qif"),
+        (paper_network, {"model": 3}, "model is 3; known are lif, qif, eif"),
         (paper_network, {"indegree": 0}, "indegree is 0; give a positive number"),
         (paper_network, {"indegree": 2.5}, "indegree is 2.5; give a whole number"),
         (paper_network, {"size": 100}, "indegree is 100"),

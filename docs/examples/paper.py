@@ -8,6 +8,7 @@ from sparseprop_dist.examples import balanced_network, paper_network
 networks = {
     "lif": paper_network("lif", size=10_000, indegree=100),
     "qif": paper_network("qif", size=10_000, indegree=100),
+    "eif": paper_network("eif", size=10_000, indegree=100),
     "heterogeneous": paper_network("qif", size=10_000, indegree=100, spread=0.4),
     "balanced": balanced_network("qif", size=10_000, indegree=100, excitation=0.1),
 }
