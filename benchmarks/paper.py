@@ -3,7 +3,7 @@ published algorithm?
 
     python benchmarks/paper.py                                                    # N = 1e3 to 1e5, K = 100: half a minute
     python benchmarks/paper.py --neurons 1000 10000 100000 1000000 --picture paper.png
-    python benchmarks/paper.py --neurons 10000 100000 1000000 --indegree 1000     # 6 GB
+    python benchmarks/paper.py --neurons 10000 100000 1000000 --indegree 1000     # 4.3 GB
     python benchmarks/paper.py --models balanced heterogeneous
     python benchmarks/paper.py --end-to-end                                       # N = 1e6, K = 100, 1e6 spikes by sp.simulate
 
