@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.models.qif import QIF
     from sparseprop_dist.network_file import load
     from sparseprop_dist.plan import plan
+    from sparseprop_dist.recordings import Recording
     from sparseprop_dist.result import Result
     from sparseprop_dist.rules import (
         AllToAll,
@@ -60,6 +61,7 @@ __all__ = [
     "Poisson",
     "Population",
     "Projection",
+    "Recording",
     "Result",
     "SimulationError",
     "SpikeTrains",
@@ -96,6 +98,7 @@ _HOME = {
     "models.qif": ("QIF",),
     "network_file": ("load",),
     "plan": ("plan",),
+    "recordings": ("Recording",),
     "result": ("Result",),
     "simulate": ("simulate",),
     "toml_text": ("dump", "dumps"),

@@ -29,6 +29,7 @@ from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.parameters import frozen, spoken
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.quantile import Floats
+from sparseprop_dist.recordings import Recording
 from sparseprop_dist.rules import RULES, Origin, Pairs
 from sparseprop_dist.toml_text import dump, dumps
 
@@ -74,6 +75,7 @@ class Document(Table):
     populations: dict[str, dict[str, Any]] = Field(description="tables, such as [populations.exc]")
     projections: list[dict[str, Any]] = Field([], description="tables, each headed [[projections]]")
     inputs: list[dict[str, Any]] = Field([], description="tables, each headed [[inputs]]")
+    recordings: list[dict[str, Any]] = Field([], description="tables, each headed [[recordings]]")
     run: dict[str, Any] = Field({}, description="a table, [run]")
 
 
@@ -100,6 +102,13 @@ def _table(described: Any, of: str) -> type[BaseModel]:
         keys |= dict.fromkeys(optional, (Any, None)) | {"file": FILE}
         keys |= {"weight": (Any, None), "delay": (Any, None)} if described is Pairs else {"file_population": FILE_POPULATION}
     return create_model(described.__name__, __base__=Table, **keys)
+
+
+@functools.cache
+def _recording_table() -> type[BaseModel]:
+    optional = [field.name for field in dataclasses.fields(Recording) if field.name not in ("what", "targets", "start")]
+    keys: dict[str, Any] = {"what": (Any, ...), "target": (Names, POOL), "start": (Any, 0.0)} | dict.fromkeys(optional, (Any, None))
+    return create_model("recording", __base__=Table, **keys)
 
 
 def _checked(table: type[BaseModel], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -177,6 +186,8 @@ def loads(text: str, folder: str | os.PathLike[str] = ".") -> Configuration:
         _connect(network, table, f"[[projections]] number {number}", folder)
     for number, table in enumerate(document["inputs"], 1):
         _add_input(network, table, f"[[inputs]] number {number}", folder)
+    for number, table in enumerate(document["recordings"], 1):
+        _record(network, table, f"[[recordings]] number {number}")
     run = _checked(RunTable, document["run"], "[run]")
     if run["output"] is not None:
         run["output"] = os.path.normpath(folder / run["output"])
@@ -230,6 +241,12 @@ def _add_input(network: Network, raw: dict[str, Any], where: str, folder: Path) 
         kind = _described(described, table, where, folder)
         weight, delay = (_value(table[key], key, where) for key in ("weight", "delay"))
         network.add_input(table["target"], kind, weight=weight, delay=delay)
+
+
+def _record(network: Network, raw: dict[str, Any], where: str) -> None:
+    table = _checked(_recording_table(), raw, where)
+    with _placed(where):
+        network.record(table.pop("what"), table.pop("target"), **table)
 
 
 def _described(described: Any, table: Mapping[str, Any], where: str, folder: Path) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseprop_dist import recordings
 from sparseprop_dist.distributions import (
     PURPOSE_DELAY,
     PURPOSE_INPUT_WEIGHT,
@@ -104,6 +105,7 @@ class Network:
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
         self.inputs: list[Input] = []
+        self.recordings: list[recordings.Recording] = []
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -195,6 +197,8 @@ class Network:
         added = Input(targets, kind, weight, delay)
         self.inputs.append(added)
         return added
+
+    record = recordings.record
 
     # --- asking it ---
 

@@ -179,6 +179,17 @@ def world() -> Alone:
     return Alone()
 
 
+def agreed(communicator: Alone, call: Callable[[], Any]) -> Any:
+    """Call on every rank; if any raises an InputError, all do."""
+    result, error = None, None
+    try:
+        result = call()
+    except InputError as raised:
+        error = raised
+    communicator.agree(error)
+    return result
+
+
 def _end_job(ranks: Ranks, usual: Callable[..., Any], kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """End a script in which nothing has caught an exception: the other ranks would wait for this one for ever.
 

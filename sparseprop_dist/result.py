@@ -1,6 +1,7 @@
-"""What a run gives back: its spikes and its summary. Knows nothing of how they were made."""
+"""What a run gives back: its spikes, its recordings and its summary. Knows nothing of how they were made."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,28 @@ class Spikes:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """A recording in memory."""
+
+    what: str
+    unit: str
+    """"1" for counts, and for quantities without unit."""
+    populations: tuple[str, ...]
+    times: np.ndarray
+    """float64, ms: of samples, or the starts of bins"""
+    ids: np.ndarray | None
+    """int64, gids of the columns; None for counts, whose columns are ``populations``"""
+    values: np.ndarray
+    """float64 (int64 for counts), times by columns"""
+
+    def to_dask(self) -> Any:
+        """Return the values as a Dask array."""
+        import dask.array
+
+        return dask.array.from_array(self.values)
+
+
+@dataclass(frozen=True)
 class Result:
     """What a run made. On several ranks every rank has the same."""
 
@@ -39,3 +62,5 @@ class Result:
     simulated time), bytes_per_synapse, ranks."""
     rank: int = 0
     """Rank of this process: print on rank 0 only."""
+    recordings: Mapping[str, Any] = field(default_factory=dict)
+    """`Recorded` by name, or those of the run directory (the same fields), which are read when asked for."""

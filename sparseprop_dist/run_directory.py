@@ -1,6 +1,7 @@
-"""The run directory: spikes.zarr, written while the simulation runs, and provenance.json, the record of what was run.
+"""The run directory: spikes.zarr and recordings.zarr, written while the simulation runs, and provenance.json, the record of what was run.
 
-Owns the folder, whether it may be written, and the record. What is in spikes.zarr belongs to ``store``. Knows nothing of networks or ranks.
+Owns the folder, whether it may be written, and the record. What is in the .zarr folders belongs to ``store``. Knows nothing of networks or
+ranks.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from sparseprop_dist import __version__
 from sparseprop_dist.errors import InputError, SimulationError
 
 SPIKES = "spikes.zarr"
+RECORDINGS = "recordings.zarr"
 PROVENANCE = "provenance.json"
 PART = ".part"
 """Ends the name of a file that is not complete."""
@@ -82,7 +84,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what :meth:`create` made, for a run that never began, so that the same output can be named again."""
-        shutil.rmtree(self.path / SPIKES, ignore_errors=True)
+        for name in (SPIKES, RECORDINGS):
+            shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (PROVENANCE, PROVENANCE + PART):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()

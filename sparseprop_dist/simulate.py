@@ -10,8 +10,6 @@ Invariant between windows: all neurons of all ranks stand at the same tick; ever
 Ties are decided by ``docs/design/order.md``, never by who came first.
 """
 
-import contextlib
-import socket
 import time
 import warnings
 from collections.abc import Callable
@@ -20,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import store
+from . import recorder, store
 from .build import Part, build
 from .build.part import in_bulk, lower
 from .clock import TICK, TICK_BITS
@@ -28,14 +26,16 @@ from .description import Network
 from .engine import instant, ordered, slab
 from .engine.session import Session
 from .errors import InputError
-from .exchange import Alone, Routes, world
+from .exchange import Alone, Routes, agreed, world
 from .jit import CACHE
+from .output import gathered, output_of
 from .partition import Partition, partition
 from .plan import check, check_memory
 from .queue import LOCAL_BITS
-from .record import Memory, SpikeRecord, Statistics, stamps
-from .result import Result, Spikes
-from .run_directory import RunDirectory, provenance
+from .record import SpikeRecord, Statistics, stamps
+from .recorder import Recorder
+from .result import Result
+from .run_directory import RunDirectory
 from .warm import warm_up
 
 SCHEDULES = {"slab": slab, "instant": instant, "ordered": ordered}
@@ -63,6 +63,7 @@ class _Run:
     record: SpikeRecord | None
     statistics: Statistics
     progress: Any
+    recorder: Recorder | None = None
     n_spikes: int = 0
     gid_to_local: Callable[[np.ndarray], np.ndarray] = field(default=lambda gids: gids)
 
@@ -94,7 +95,7 @@ def simulate(
     progress : optional
         An object with ``update(now_ms, n_spikes)``.
     record : bool
-        Whether to keep the spikes; statistics are kept anyway.
+        Whether to keep the spikes; statistics and what `Network.record` was asked for are kept anyway.
 
     Raises
     ------
@@ -109,25 +110,28 @@ def simulate(
     if output is not None and not record:
         raise InputError("output is given although record is false; leave output out, or record the spikes")
     check(network)
-    _together(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
+    agreed(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
+    agreed(communicator, lambda: recorder.check(network, until, output, communicator.ranks_on_node))
     if output is not None:
-        _together(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
+        agreed(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
     _warn_of_idle_ranks(communicator, network)
     communicator.first_on_node(lambda: warm_up(CACHE, schedule, lambda: _tiny(schedule)))
     begun = time.monotonic()
     run = _prepare(communicator, network, until, window, schedule, progress)
     built = time.monotonic()
+    sink, tables = output_of(communicator, network, output, until)
     if record:
-        sink = _sink(communicator, network, output, until)
         run.record = SpikeRecord(communicator, sink, store.CHUNK)
+    run.recorder = Recorder(communicator, network, run.division, run.gid_to_local, until, tables)
     _loop(run, round(until * 2.0**TICK_BITS))
     summary = _summary(run, until, time.monotonic() - built, built - begun)
     if output is not None and communicator.rank == 0:
         RunDirectory.open(output).finish(summary)
     communicator.barrier()
-    if output is not None:
-        return Result(store.spikes(output) if record else None, summary, communicator.rank)
-    return Result(_gathered(communicator, sink) if record else None, summary, communicator.rank)
+    spikes = None
+    if record:
+        spikes = gathered(communicator, sink) if output is None else store.spikes(output)
+    return Result(spikes, summary, communicator.rank, store.recordings(output) if output is not None else run.recorder.gathered())
 
 
 def _check(until: float, window: float | None, schedule: str) -> None:
@@ -153,23 +157,12 @@ def _warn_of_idle_ranks(communicator: Alone, network: Network) -> None:
         warnings.warn(f"{communicator.size} ranks share {network.n_neurons} neurons, so that {nothing}; start fewer", stacklevel=3)
 
 
-def _together(communicator: Alone, call: Callable[[], Any]) -> Any:
-    """Call on every rank; if any raises an InputError, all do."""
-    result, error = None, None
-    try:
-        result = call()
-    except InputError as raised:
-        error = raised
-    communicator.agree(error)
-    return result
-
-
 def _prepare(communicator: Alone, network: Network, until: float, window: float | None, schedule: str, progress: Any) -> _Run:
     lowered = lower(network)
     division = partition(lowered, communicator.size)
     if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
         raise InputError(f"the {schedule} schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks")
-    part = _together(communicator, lambda: build(lowered, division, communicator.rank))
+    part = agreed(communicator, lambda: build(lowered, division, communicator.rank))
     needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)
     recurrent = (part.synapses.train == 0) & (part.synapses.instant == 0)
@@ -231,45 +224,17 @@ def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.
     return local
 
 
-def _sink(communicator: Alone, network: Network, output: Any, until: float) -> Any:
-    if output is None:
-        return Memory()
-    hosts = sorted(set(communicator.collect(socket.gethostname())))
-
-    def create() -> None:
-        record = provenance(
-            config=_text(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until
-        )
-        populations = [{"name": p.name, "first": network.first(p), "size": p.size} for p in network.populations if not p.is_source]
-        stack.callback(RunDirectory.create(output, record).discard)
-        store.SpikeFile.create(output, {"n_neurons": network.n_neurons, "until": until, "populations": populations})
-
-    with contextlib.ExitStack() as stack:  # a run that cannot begin, because one rank does not see the file, leaves nothing
-        _together(communicator, lambda: create() if communicator.rank == 0 else None)
-        sink = _together(communicator, lambda: store.SpikeFile.open(output))
-        stack.pop_all()
-    return sink
-
-
-def _text(network: Network) -> str:
-    """Return the description as TOML for the record of the run; where its arrays are too long for that, a comment that says so."""
-    from .toml_text import dumps
-
-    try:
-        return dumps(network)
-    except InputError as error:
-        return f"# {error}\n"
-
-
 def _loop(run: _Run, end: int) -> None:
     """The schedule that stands above, window after window, to the absolute tick ``end``."""
     session = run.session
     n_windows = -(-end // run.window)
     every = min(max(1, n_windows // REPORTS), MOST_WINDOWS)
     _report(run, 0)
+    if run.recorder is not None:
+        run.recorder.sample(session)
     for k in range(n_windows):
         start = session.now
-        spikes = session.advance(min((k + 1) * run.window, end))
+        spikes = _advance(run, min((k + 1) * run.window, end))
         session.receive(run.routes.exchange(spikes), start)
         run.n_spikes += len(spikes)
         kept = stamps(spikes["time"], spikes["gid"], session.origin)
@@ -281,6 +246,20 @@ def _loop(run: _Run, end: int) -> None:
             if run.record is not None:
                 run.record.flush(last=k + 1 == n_windows)
             _report(run, session.now)
+
+
+def _advance(run: _Run, until: int) -> np.ndarray:
+    """Advance to the absolute tick ``until`` as `Session.advance` does, with a halt wherever something is sampled."""
+    session, recorder = run.session, run.recorder
+    if recorder is None:
+        return session.advance(until)
+    spikes = []
+    while session.now < until:
+        spikes.append(session.advance(recorder.next(until)))
+        recorder.sample(session)
+    out = np.concatenate(spikes)
+    recorder.count(out, session)
+    return out
 
 
 def _report(run: _Run, now: int) -> None:
@@ -312,12 +291,6 @@ def _summary(run: _Run, until: float, wall: float, build_wall: float) -> dict[st
         "build_wall": build_wall,
         "ranks": run.communicator.size,
     }
-
-
-def _gathered(communicator: Alone, sink: Memory) -> Spikes:
-    parts = sorted((part for own in communicator.collect(sink.parts) for part in own), key=lambda part: part[0])
-    times = np.concatenate([part[1] for part in parts] or [np.empty(0)])
-    return Spikes(times, np.concatenate([part[2] for part in parts] or [np.empty(0, np.int64)]))
 
 
 def _tiny(schedule: str) -> None:

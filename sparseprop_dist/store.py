@@ -1,6 +1,6 @@
-"""The spikes of a run on disk: spikes.zarr, written while the simulation runs.
+"""What a run leaves on disk: its spikes in spikes.zarr and its recordings in recordings.zarr, written while the simulation runs.
 
-Owns its layout, and is the only importer of zarr (inside functions: the import takes 0.15 s on top of numpy's, spread
+Owns their layout, and is the only importer of zarr (inside functions: the import takes 0.15 s on top of numpy's, spread
 over a hundred of its modules, and neither `--help` nor an error in a network file need wait for it). Knows nothing of networks or ranks:
 who writes which part of the file is the caller's business, and arrives as numbers.
 
@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from sparseprop_dist import __version__
 from sparseprop_dist.errors import InputError, SimulationError
-from sparseprop_dist.run_directory import SPIKES, RunDirectory, one_line, plain
+from sparseprop_dist.run_directory import RECORDINGS, SPIKES, RunDirectory, one_line, plain
 
 CHUNK = 1 << 20
 """Spikes per file (a Zarr shard), the unit in which ranks write without touching each other's files. 1e9 spikes are 2 x 954 files; a
@@ -63,19 +63,14 @@ class SpikeFile:
             ranks.
         """
         import zarr
-        from zarr.codecs import BloscCodec, Crc32cCodec
 
         path = Path(run) / SPIKES
         fixed = {"order": "(time, id)", "software": f"sparseprop_dist {__version__}"}
-        # lz4 after bitshuffle: 6.5 of 16 bytes a spike, 12 ns to write one and 9 to read it (4e6 spikes of 1e4 neurons, two shared
-        # cores). zstd after bitshuffle: 6.5 bytes, 17 and 10 ns; lz4 after byte shuffle: 6.9, 12 and 14; no compression: 16, 10 to 28
-        # and 7 to 29. crc32c: zarr itself guards only the index of a shard.
-        compressors = [BloscCodec(typesize=8, cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()]
         try:
             group = zarr.create_group(str(path), zarr_format=3, attributes=plain({**fixed, **attributes}))
             for name, dtype in _DTYPES.items():
                 group.create_array(
-                    name, shape=(0,), dtype=dtype, chunks=(READ_CHUNK,), shards=(CHUNK,), filters=None, compressors=compressors,
+                    name, shape=(0,), dtype=dtype, chunks=(READ_CHUNK,), shards=(CHUNK,), filters=None, compressors=_compressors(),
                     fill_value=_LOST[name], dimension_names=("spike",), attributes=_DESCRIPTIONS[name],
                 )  # fmt: skip
         except OSError as error:
@@ -194,6 +189,137 @@ def spikes(run: str | os.PathLike[str]) -> Spikes:
         return Spikes(path, zarr.open_group(str(path), mode="r"))
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f'"{path}" is no spike file, or a damaged one ({one_line(error)}); copy it again, or run again') from error
+
+
+class RecordingFile:
+    """One recording of a run, recordings.zarr/NAME, open for writing: its values, a table of times by columns of known size.
+
+    Ranks write whole chunks in any order; what is not yet written reads as nan, or as -1 in counts.
+    """
+
+    def __init__(self, run: str | os.PathLike[str], name: str) -> None:
+        import zarr
+
+        self.path = Path(run) / RECORDINGS / name
+        group = zarr.open_group(str(self.path), mode="r+")
+        self._values: Any = group[str(group.attrs["what"])]
+
+    @classmethod
+    def create(
+        cls, run: str | os.PathLike[str], name: str, what: str, times: Callable[[np.ndarray], np.ndarray], ids: np.ndarray | None,
+        shape: tuple[int, int], chunk: tuple[int, int], unit: str, attributes: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        """Make a table without values. One rank calls it; then all may `open` it.
+
+        Parameters
+        ----------
+        run : path of a run directory
+        name : of the recording
+        what : name of the array of its values: float64, or int64 counts
+        times : returns the times (ms) of rows, given their numbers
+        ids : gids of the columns, None for counts: then ``attributes`` has their populations
+        shape, chunk : rows and columns, of the table and of one file
+        unit : of the values
+        attributes : JSON values
+        """
+        import zarr
+
+        path = Path(run) / RECORDINGS
+        dimensions = ("time", "population" if ids is None else "id")
+        dtype = np.dtype(np.int64 if ids is None else np.float64)
+        fixed = {"what": what, "software": f"sparseprop_dist {__version__}"}
+        try:
+            zarr.open_group(str(path), mode="a", zarr_format=3)
+            group = zarr.create_group(str(path / name), zarr_format=3, attributes=plain({**fixed, **attributes}))
+            made: dict[str, Any] = {"filters": None, "compressors": _compressors()}
+            group.create_array(
+                what, shape=shape, dtype=dtype, chunks=chunk, fill_value=-1 if ids is None else np.nan,
+                dimension_names=dimensions, attributes={"units": unit}, **made,
+            )  # fmt: skip
+            columns = {"time": (shape[0], times)} | ({} if ids is None else {"id": (shape[1], ids.__getitem__)})
+            for key, (n, values) in columns.items():
+                array = group.create_array(
+                    key, shape=(n,), dtype=_DTYPES[key], chunks=(min(n, READ_CHUNK),), fill_value=_LOST[key],
+                    dimension_names=(key,), attributes={"units": _DESCRIPTIONS[key]["units"]}, **made,
+                )  # fmt: skip
+                for start in range(0, n, READ_CHUNK):
+                    rows = np.arange(start, min(start + READ_CHUNK, n))
+                    array[rows[0] : rows[-1] + 1] = values(rows)
+        except OSError as error:
+            raise InputError(f'"{path / name}" cannot be written ({error.strerror}); name another output directory') from error
+
+    @classmethod
+    def open(cls, run: str | os.PathLike[str], name: str) -> "RecordingFile":
+        """Open a recording for writing; an InputError if it cannot be seen."""
+        try:
+            return cls(run, name)
+        except OSError as error:
+            seen = f"cannot be opened on {platform.node()} ({one_line(error)})"
+            raise InputError(f'"{Path(run) / RECORDINGS / name}" {seen}; name an output directory that all nodes share') from error
+
+    def write(self, row: int, column: int, values: np.ndarray) -> None:
+        """Write a whole chunk, whose first value belongs to ``row`` and ``column``; a SimulationError if the disk is full, or gone."""
+        try:
+            self._values[row : row + values.shape[0], column : column + values.shape[1]] = values
+        except OSError as error:
+            kept = "what was recorded before is kept"
+            raise SimulationError(f'"{self.path}" cannot be written any more ({error.strerror}); {kept}') from error
+
+
+class StoredRecording:
+    """A recording of a run, read when asked for; made by `recordings`."""
+
+    def __init__(self, group: Any) -> None:
+        self._group = group
+        self.attributes: dict[str, Any] = dict(group.attrs)
+        self.what: str = self.attributes["what"]
+        self.populations = tuple(self.attributes["populations"])
+        self.unit: str = group[self.what].attrs["units"]
+
+    @functools.cached_property
+    def times(self) -> np.ndarray:
+        """Float64, ms: of samples, or the starts of bins."""
+        return np.asarray(self._group["time"][:])
+
+    @functools.cached_property
+    def ids(self) -> np.ndarray | None:
+        """Int64, gids of the columns; None for counts, whose columns are ``populations``."""
+        return np.asarray(self._group["id"][:]) if "id" in self._group else None
+
+    @functools.cached_property
+    def values(self) -> np.ndarray:
+        """Float64 (int64 for counts), times by columns."""
+        return np.asarray(self._group[self.what][:])
+
+    def to_dask(self) -> Any:
+        """Return the values as a dask array, one block a file."""
+        import dask.array
+
+        return dask.array.from_zarr(self._group[self.what])
+
+
+def recordings(run: str | os.PathLike[str]) -> dict[str, StoredRecording]:
+    """Return the recordings of the run directory ``run`` by name (read lazily); none for a run without."""
+    import zarr
+
+    path = RunDirectory.open(run).path / RECORDINGS
+    if not path.exists():
+        return {}
+    try:
+        return {name: StoredRecording(group) for name, group in sorted(zarr.open_group(str(path), mode="r").groups())}
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f'"{path}" is damaged ({one_line(error)}); copy it again, or run again') from error
+
+
+def _compressors() -> list[Any]:
+    """lz4 after bitshuffle: 6.5 of 16 bytes a spike, 12 ns to write one and 9 to read it (4e6 spikes of 1e4 neurons, two shared cores).
+
+    zstd after bitshuffle: 6.5 bytes, 17 and 10 ns; lz4 after byte shuffle: 6.9, 12 and 14; no compression: 16, 10 to 28 and 7 to 29.
+    crc32c: zarr itself guards only the index of a shard.
+    """
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    return [BloscCodec(typesize=8, cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()]
 
 
 def _unbounded(path: Path) -> Any:

@@ -18,6 +18,7 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Distribution
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.models.parameters import same
+from sparseprop_dist.recordings import default_name
 from sparseprop_dist.rules import Pairs
 
 MOST_NUMBERS = 1_000_000
@@ -56,6 +57,10 @@ def dumps(described: Network | Configuration) -> str:
     for driven in network.inputs:
         ends = {"kind": driven.kind.kind, "target": list(driven.targets)}
         tables.append(("[[inputs]]", {**ends, **_plain(driven.kind), "weight": driven.weight, "delay": driven.delay}))
+    for recording in network.recordings:
+        values = {name: value for name, value in _plain(recording).items() if name not in ("name", "what", "targets")}
+        named = {} if recording.name == default_name(recording.what, recording.targets) else {"name": recording.name}
+        tables.append(("[[recordings]]", {"what": recording.what, "target": list(recording.targets), **named, **values}))
     run = {name: value for name in RUN_KEYS if (value := getattr(found, name)) is not None}
     if run:
         tables.append(("[run]", run))
