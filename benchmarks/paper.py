@@ -196,7 +196,7 @@ HEAD = """| network | N | K | rate (Hz) | ns per event | bare access | times the
 
 def line(row: Row) -> str:
     """Return a row of the table in Markdown."""
-    old = ("-", "-") if math.isnan(row.published) else (f"{row.published:.0f}", f"{row.published / row.ours:.0f}")
+    old = ("-", "-") if math.isnan(row.published) else (f"{row.published:.0f}", f"{row.published / row.ours:.1f}")
     cells = [row.model, f"{row.neurons:,}", f"{row.indegree:,}", f"{row.rate:.2f}", f"{row.ours:.2f}", f"{row.floor:.2f}"]
     return f"| {' | '.join([*cells, f'{row.ours / row.floor:.2f}', *old])} |"
 
