@@ -15,6 +15,8 @@ STATE_OVERFLOW = 3
 """The potential of a neuron does not fit its 64-bit integer any more."""
 CASCADE = 4
 """A neuron would fire twice at one time by synapses without delay."""
+LOG_FULL = 5
+"""There is no room to log what a window changes."""
 
 
 class InputError(ValueError):

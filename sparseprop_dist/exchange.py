@@ -237,6 +237,27 @@ class Routes:
         return out.view(spikes.dtype)
 
 
+class Meeting:
+    """The rounds in which ranks settle a window of synapses without delay: every rank tells all others what its neurons do."""
+
+    def __init__(self, communicator: Ranks) -> None:
+        self.communicator = communicator
+        self.own, self.all = np.zeros(2, np.int64), np.zeros((communicator.size, 2), np.int64)
+
+    def __call__(self, spikes: np.ndarray, flag: int) -> tuple[np.ndarray, int]:
+        """Tell ``spikes`` (int64, one row each) and ``flag``; return the spikes of the other ranks, and the largest flag. Collective."""
+        ranks = self.communicator
+        self.own[:] = spikes.size, flag
+        ranks.wait(ranks.comm.Iallgather(self.own, self.all))
+        counts, starts = self.all[:, 0], _starts(self.all[:, 0])
+        out = np.empty(int(counts.sum()), np.int64)
+        if out.size:
+            ranks.wait(ranks.comm.Iallgatherv(np.ascontiguousarray(spikes), [out, (counts, starts), ranks.mpi.INT64_T]))
+        first, stop = int(starts[ranks.rank]), int(starts[ranks.rank] + counts[ranks.rank])
+        others = np.concatenate([out[:first], out[stop:]]).reshape(-1, spikes.shape[1])
+        return others, int(self.all[:, 1].max())
+
+
 def _among(values: np.ndarray, sorted_set: np.ndarray) -> np.ndarray:
     """Return which values are in a sorted array that is not empty."""
     place = np.minimum(np.searchsorted(sorted_set, values), len(sorted_set) - 1)

@@ -20,13 +20,14 @@ import numpy as np
 
 from . import recorder, store
 from .build import Part, build
-from .build.part import in_bulk, lower
+from .build.part import in_bulk, is_instant, lower
 from .clock import TICK, TICK_BITS
 from .description import Network
 from .engine import instant, ordered, slab
 from .engine.session import Session
+from .engine.together import Together
 from .errors import InputError
-from .exchange import Alone, Routes, agreed, world
+from .exchange import Alone, Meeting, Ranks, Routes, agreed, world
 from .jit import CACHE
 from .output import gathered, output_of
 from .partition import Partition, partition
@@ -59,6 +60,7 @@ class _Run:
     part: Part
     routes: Routes
     session: Session
+    together: Together | None  # settles windows with the other ranks, where synapses without delay cross
     window: int  # ticks
     record: SpikeRecord | None
     statistics: Statistics
@@ -172,7 +174,12 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
     times, gids = _trains(lowered)
     session = Session(part, SCHEDULES[schedule], min(part.piece_bits, shortest.bit_length() - 1), times, gids)
     length, statistics = _window(window, crossing, part.slab_bits), Statistics(division.n_owned(communicator.rank))
-    run = _Run(communicator, lowered, division, part, routes, session, length, None, statistics, progress)
+    together = None
+    if isinstance(communicator, Ranks) and any(is_instant(lowered, projection) for projection in lowered.projections):
+        if schedule != "instant":
+            raise InputError(f"on several ranks, synapses without delay need the instant schedule, not {schedule}; give auto or instant")
+        together = Together(session, Meeting(communicator))
+    run = _Run(communicator, lowered, division, part, routes, session, together, length, None, statistics, progress)
     run.gid_to_local = _local_indices(division, communicator.rank)
     return run
 
@@ -250,12 +257,12 @@ def _loop(run: _Run, end: int) -> None:
 
 def _advance(run: _Run, until: int) -> np.ndarray:
     """Advance to the absolute tick ``until`` as `Session.advance` does, with a halt wherever something is sampled."""
-    session, recorder = run.session, run.recorder
+    session, recorder, advance = run.session, run.recorder, (run.together or run.session).advance
     if recorder is None:
-        return session.advance(until)
+        return advance(until)
     spikes = []
     while session.now < until:
-        spikes.append(session.advance(recorder.next(until)))
+        spikes.append(advance(recorder.next(until)))
         recorder.sample(session)
     out = np.concatenate(spikes)
     recorder.count(out, session)
@@ -310,3 +317,5 @@ def _tiny(schedule: str) -> None:
     network.add_input(pair, Poisson(1000.0), weight=1.0)
     run = _prepare(Alone(), network, 1.0, None, schedule, None)
     run.session.advance(1 << TICK_BITS)
+    if schedule == "instant":
+        Together(run.session, lambda spikes, flag: (spikes[:0], flag)).advance(2 << TICK_BITS)

@@ -6,7 +6,7 @@ fit the cache, or all (event-driven schedules); a *row* is what one source sends
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,6 +106,30 @@ class Emitted(NamedTuple):
     gid: np.ndarray  # int32
     trigger_time: np.ndarray  # int64, tick, or NO_TRIGGER
     trigger_gid: np.ndarray  # int32, -1: none
+    generation: np.ndarray  # int32, see `Remote`; where a schedule needs it
+
+
+WORDS = 4
+"""Of a spike that ranks tell each other in a round: time, trigger time, gid and trigger gid, generation."""
+
+
+class Remote(NamedTuple):
+    """Spikes that neurons of other ranks are taken to make in a window, in order of time, generation, trigger and gid; ``Counter.REMOTES``
+    of them."""
+
+    time: np.ndarray  # int64 (R,), tick
+    gid: np.ndarray  # int32 (R,)
+    trigger_time: np.ndarray  # int64 (R,), tick, or NO_TRIGGER
+    trigger_gid: np.ndarray  # int32 (R,)
+    generation: np.ndarray  # int32 (R,), how many arrivals without delay led to it at its tick
+
+
+class Log(NamedTuple):
+    """What was changed in a window, to take it back: states of neurons before they changed, and rows that can be taken back as a whole."""
+
+    tick: np.ndarray  # int64 (L,), of the change; empty: nothing is logged
+    neuron: np.ndarray  # int64 (L,), local index, or ~block for a row
+    state: np.ndarray  # int64 (STATES, L), what `save` wrote; of a row: first and last word, bits of the weight
 
 
 class Scratch(NamedTuple):
@@ -139,6 +163,30 @@ class Scratch(NamedTuple):
     member: np.ndarray  # int64 (3, columns): per neuron start and end in `sorted`, and the list of neurons
 
 
+class Work(NamedTuple):
+    """All that a schedule which does one event at a time works on."""
+
+    model: Any  # record of the neurons
+    blocks: Blocks
+    synapses: Synapses
+    flight: Flight
+    train: Flight
+    emitted: Emitted
+    remote: Remote
+    log: Log
+    scratch: Scratch
+    counters: np.ndarray  # int64 (Counter.SIZE,)
+
+
+class Piece(NamedTuple):
+    """A stretch of the clock, [a, b) of the slab that starts at tick ``start``."""
+
+    start: int
+    a: int
+    b: int
+    shift: int  # log2 of the ticks in a bucket
+
+
 class Counter(IntEnum):
     """Names of the entries of the array of counters, int64, that kernels advance."""
 
@@ -159,5 +207,13 @@ class Counter(IntEnum):
     ARRIVAL = 14  # arrivals of the piece done
     ARRIVALS = 15  # and in all
     FULL = 17  # 1: an entry of the queue was lost, since there was no room
+    REMOTES = 21  # spikes of other ranks, in the window
+    DONE = 22  # offset up to which the window was run
+    FAILED = 23  # status with which its run ended, with CULPRIT
+    TICK = 24  # offset at which it ended
+    CHANGED = 25  # 1: the last round changed what is told
+    WINDOW = 20  # spikes in the buffer when the window began, of a piece that ranks do together
+    LOG = 18  # entries of the log
+    REMOTE = 19  # spikes of other ranks done, in the window
     VOLUME = 16  # spikes delivered since states were last checked for overflow
-    SIZE = 24  # entries in all
+    SIZE = 32  # entries in all

@@ -78,10 +78,10 @@ def sort_spikes(spikes, first, stop):
 
 @njit
 def _is_sorted(spikes, first, stop):
-    for m in range(first + 1, stop):
-        if _key(spikes, m - 1) > _key(spikes, m):
-            return False
-    return True
+    m = first + 1
+    while m < stop and _key(spikes, m - 1) <= _key(spikes, m):
+        m += 1
+    return m >= stop
 
 
 @njit

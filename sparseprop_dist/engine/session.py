@@ -15,7 +15,7 @@ from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, Simu
 from ..models.mixed import members
 from ..models.protocol import CELLS, STATES
 from ..queue import BUCKETS
-from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch
+from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Work
 
 LIMIT_IN_THRESHOLDS = 1 << 12
 """What `models.lif.LIMIT` is in units of V_th - V_reset, at least."""
@@ -34,7 +34,17 @@ def _flight(n_cursors: int, capacity: int) -> Flight:
 
 
 def _emitted(capacity: int) -> Emitted:
-    return Emitted(np.zeros(capacity, np.int64), np.zeros(capacity, np.int32), np.zeros(capacity, np.int64), np.zeros(capacity, np.int32))
+    return Emitted(*(np.zeros(capacity, kind) for kind in (np.int64, np.int32, np.int64, np.int32, np.int32)))
+
+
+def empty_remote(capacity: int = 0) -> Remote:
+    """Return room for so many spikes of other ranks."""
+    return Remote(*(np.zeros(capacity, kind) for kind in (np.int64, np.int32, np.int64, np.int32, np.int32)))
+
+
+def empty_log(capacity: int = 0) -> Log:
+    """Return a log with room for so many changes."""
+    return Log(np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty((STATES, capacity), np.int64))
 
 
 def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
@@ -99,6 +109,7 @@ class Session:
         self.flight = _flight(self._n_cursors[0], 1024)
         self.emitted = _emitted(1024)
         self.scratch = _scratch(self.part, 4096, self.schedule.WHOLE)
+        self.remote, self.log = empty_remote(), empty_log()
 
     @property
     def now(self) -> int:
@@ -114,29 +125,33 @@ class Session:
         SimulationError
             if the potential of a neuron outgrows its integer.
         """
-        part, counters = self.part, self.counters
-        until -= self.origin
-        counters[Counter.EMITTED] = 0
-        train = self._train(until)
-        while True:
-            status = self.schedule.advance(
-                part.model,
-                part.blocks,
-                part.synapses,
-                part.drive,
-                self.flight,
-                train,
-                self.emitted,
-                self.scratch,
-                counters,
-                until,
-                part.slab_bits,
-                self.piece_bits,
-            )
-            if status == OK:
-                break
-            self._mend(status)
-        n = int(counters[Counter.EMITTED])
+        self.begin(until)
+        while (status := self._call(until - self.origin)) != OK:
+            self.mend(status)
+        return self.spikes()
+
+    def begin(self, until: int) -> None:
+        """Begin a window that ends at the absolute tick ``until``: with no spikes made, and those of spike sources at hand."""
+        self.counters[Counter.EMITTED] = 0
+        self.train = self._train(until - self.origin)
+
+    @property
+    def work(self) -> Work:
+        """All that a schedule works on."""
+        part = self.part
+        arrays = (self.flight, self.train, self.emitted, self.remote, self.log, self.scratch, self.counters)
+        return Work(part.model, part.blocks, part.synapses, *arrays)
+
+    def _call(self, until: int) -> int:
+        part = self.part
+        if getattr(self.schedule, "TAKES_BACK", False):
+            return self.schedule.advance(self.work, part.drive, until, part.slab_bits, self.piece_bits)
+        arrays = (self.flight, self.train, self.emitted, self.scratch, self.counters)
+        return self.schedule.advance(part.model, part.blocks, part.synapses, part.drive, *arrays, until, part.slab_bits, self.piece_bits)
+
+    def spikes(self) -> np.ndarray:
+        """Return the spikes of the window (SPIKE)."""
+        n = int(self.counters[Counter.EMITTED])
         spikes = np.empty(n, SPIKE)
         for name in SPIKE.names or ():
             spikes[name] = getattr(self.emitted, name)[:n]
@@ -154,7 +169,8 @@ class Session:
         train.trigger_time[:], train.trigger_gid[:] = NO_TRIGGER, -1
         return train
 
-    def _mend(self, status: int) -> None:
+    def mend(self, status: int) -> None:
+        """Enlarge what a status says is too small; raise a SimulationError for one that nothing mends."""
         needed = int(self.counters[Counter.NEEDED])
         if status in (STATE_OVERFLOW, CASCADE):
             raise SimulationError(self._failure(status))

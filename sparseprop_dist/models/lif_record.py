@@ -23,12 +23,14 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    is_resting,
     own_event,
     potential,
     receive,
     restore,
     save,
     strike,
+    strike_back,
 )
 
 RESOLUTION = 48
@@ -326,3 +328,18 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
             touched[m] = target
             m += 1
     return m
+
+
+@implements(strike_back, LIFRecord)
+def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    if alike == 0 or weight > 0.0:
+        return False
+    amount, y = _jump(model, first, offset, weight), model.y[first:]
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        y[words[q]] -= amount
+    return True
+
+
+@implements(is_resting, LIFRecord)
+def _is_resting(model, i):
+    return model.release[i] != FREE

@@ -97,6 +97,19 @@ def strike(model, first, alike, words, begin, stop, weight, weights, start, offs
     raise NotImplementedError
 
 
+@protocol
+def is_resting(model, i):
+    """Is neuron ``i`` refractory?"""
+    raise NotImplementedError
+
+
+@protocol
+def strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    """Take back a `strike` that had no weights of its own and changed nothing else since; return False, and do nothing, where the model
+    cannot, for these arguments at any time."""
+    raise NotImplementedError
+
+
 # --- additive models ---
 
 

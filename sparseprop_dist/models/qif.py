@@ -1,7 +1,7 @@
 """The quadratic integrate-and-fire neuron with delta synapses.
 
-Its one formula: ``tau_m V' = V^2 + I``; an input adds its weight to V; at V >= V_th there is a spike, V = V_reset, and inputs are ignored for
-t_ref. Ermentrout & Kopell, SIAM J. Appl. Math. 46 (1986); in networks: Engelken, NeurIPS 2023.
+Its one formula: ``tau_m V' = V^2 + I``; an input adds its weight to V; at V >= V_th there is a spike, V = V_reset, and inputs are ignored
+for t_ref. Ermentrout & Kopell, SIAM J. Appl. Math. 46 (1986); in networks: Engelken, NeurIPS 2023.
 """
 
 import math

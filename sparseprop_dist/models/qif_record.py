@@ -26,12 +26,14 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    is_resting,
     own_event,
     potential,
     receive,
     restore,
     save,
     strike,
+    strike_back,
 )
 
 FREE = -1
@@ -328,3 +330,13 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
             touched[m] = target
             m += 1
     return m
+
+
+@implements(strike_back, QIFRecord)
+def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    return False
+
+
+@implements(is_resting, QIFRecord)
+def _is_resting(model, i):
+    return model.release[i] != FREE

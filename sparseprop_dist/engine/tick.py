@@ -1,0 +1,223 @@
+"""One tick of the schedules that ask only neurons that may act: own events, arrivals known ahead, then generation by generation what spikes
+deliver without delay (``docs/design/order.md``).
+
+Owns the order inside a tick, and the log by which a tick can be taken back. Spikes of other ranks take part in their generations.
+"""
+
+import numpy as np
+
+from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
+from ..jit import bits_float, float_bits, inline, njit
+from ..models.protocol import FIRED, OVERFLOW, act, own_event, receive, restore, save, strike, strike_back
+from ..queue import LOCAL_BITS
+from ..state import NO_TRIGGER, Counter
+from .agenda import LOCAL_MASK, gid_of, next_own, schedule, take_own
+from .arrivals import row_of
+from .emission import emit, fire, sort_spikes
+
+
+@inline
+def _log(w, piece, i, now):
+    """Log the state of neuron ``i`` before it changes; return a status."""
+    n = w.counters[Counter.LOG]
+    if w.log.tick.size == 0:
+        return OK
+    if n == w.log.tick.size:
+        return LOG_FULL
+    w.log.tick[n], w.log.neuron[n] = piece.start + now, i
+    save(w.model, i, 1, w.log.state[:, n:])
+    w.counters[Counter.LOG] = n + 1
+    return OK
+
+
+@inline
+def _own_events(w, piece, now):
+    """Do what neurons do by themselves at an offset; return a status."""
+    while w.counters[Counter.HEAP] > 0 and next_own(w, piece) == now:
+        i = take_own(w, piece, now)
+        if i < 0:
+            continue
+        status = _log(w, piece, i, now)
+        if status != OK:
+            return status
+        # inhibited since it was entered, it acts later
+        if own_event(w.model, i, piece.start, now) == now and act(w.model, i, piece.start, now) == FIRED:
+            w.scratch.fired[i] = piece.start + now
+            emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), NO_TRIGGER, -1)
+        schedule(w, piece, i, now)
+    return OK
+
+
+@inline
+def _arrivals(w, piece, now):
+    """Deliver the listed arrivals of an offset; return a status."""
+    while w.counters[Counter.ARRIVAL] < w.counters[Counter.ARRIVALS]:
+        m = w.counters[Counter.ARRIVAL]
+        if piece.a + (w.scratch.loud[0, m] >> LOCAL_BITS) != now:
+            break
+        w.counters[Counter.ARRIVAL] += 1
+        i = w.scratch.loud[0, m] & LOCAL_MASK
+        status = _log(w, piece, i, now)
+        if status != OK:
+            return status
+        code = receive(w.model, i, piece.start, now, bits_float(w.scratch.loud[1, m]))
+        if code == OVERFLOW:
+            w.counters[Counter.CULPRIT] = i
+            return STATE_OVERFLOW
+        if code == FIRED:
+            w.scratch.fired[i] = piece.start + now
+            time, gid = piece.start + now, gid_of(w.blocks, i)
+            fire(w.emitted, w.counters, w.flight, w.train, time, gid, w.scratch.loud[2, m])
+        schedule(w, piece, i, now)
+    return OK
+
+
+@inline
+def _log_row(w, piece, p, block, begin, stop, now, weighted):
+    """Log a row before it is delivered: as one where the model can take it back, else each of its neurons; return a status."""
+    n, first = w.counters[Counter.LOG], w.blocks.first[block]
+    if w.log.tick.size == 0:
+        return OK
+    if n + stop - begin >= w.log.tick.size:
+        return LOG_FULL
+    alike, weight = w.blocks.alike[block], w.synapses.weight[p]
+    if not weighted and strike_back(w.model, first, alike, w.synapses.words32, begin, begin, weight, piece.start, now):
+        w.log.tick[n], w.log.neuron[n] = piece.start + now, ~block
+        w.log.state[0, n], w.log.state[1, n], w.log.state[2, n] = begin, stop, float_bits(weight)
+        w.counters[Counter.LOG] = n + 1
+        return OK
+    for q in range(begin, stop):
+        _log(w, piece, first + np.int64(w.synapses.words32[q]), now)
+    return OK
+
+
+@inline
+def _deliver(w, piece, p, block, row, now, gid):
+    """Deliver the spike of ``gid`` to a block, without delay; return a status."""
+    first, base = w.blocks.first[block], w.synapses.base[p, block]
+    place = w.synapses.index[p, block] + row
+    begin, stop = base + np.int64(w.synapses.row_ptr[place]), base + np.int64(w.synapses.row_ptr[place + 1])
+    weights = w.synapses.weights[:0]
+    if w.synapses.weighted[p]:
+        own = w.synapses.weight_base[p, block] - base
+        weights = w.synapses.weights[own + begin : own + stop]
+    status = _log_row(w, piece, p, block, begin, stop, now, weights.size > 0)
+    if status != OK:
+        return status
+    alike, weight, touched = w.blocks.alike[block], w.synapses.weight[p], w.scratch.touched
+    n = strike(w.model, first, alike, w.synapses.words32, begin, stop, weight, weights, piece.start, now, piece.b, touched)
+    w.counters[Counter.RECURRENT] += stop - begin
+    for k in range(n):
+        target = touched[k]
+        i = first + max(target, ~target)
+        if target < 0:
+            if w.scratch.fired[i] == piece.start + now:
+                w.counters[Counter.CULPRIT] = i
+                return CASCADE
+            w.scratch.fired[i] = piece.start + now
+            emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), piece.start + now, gid)
+        schedule(w, piece, i, now)
+    return OK
+
+
+@inline
+def _spread(w, piece, now, gid):
+    """Deliver the spike of ``gid`` without delay; return a status."""
+    for p in range(w.synapses.kind.size):
+        row = row_of(w.synapses, p, gid) if w.synapses.instant[p] else -1
+        for block in range(w.blocks.gid.size if row >= 0 else 0):
+            if w.synapses.index[p, block] >= 0:
+                status = _deliver(w, piece, p, block, row, now, gid)
+                if status != OK:
+                    return status
+    return OK
+
+
+@inline
+def _remote_first(w, tick, generation, s, stop):
+    """Does the next spike of another rank come before the own spike ``s`` of this generation (``stop``: there is none)?"""
+    m = w.counters[Counter.REMOTE]
+    remote, own = w.remote, w.emitted
+    if m == w.counters[Counter.REMOTES] or remote.time[m] != tick or remote.generation[m] != generation:
+        return False
+    if s == stop:
+        return True
+    key = (remote.trigger_time[m], remote.trigger_gid[m], remote.gid[m])
+    return key < (own.trigger_time[s], own.trigger_gid[s], own.gid[s])
+
+
+@inline
+def _generations(w, piece, now, begin):
+    """Deliver without delay the spikes of this tick, the own ones from number ``begin`` on, and those that they make; return a status."""
+    generation, tick = 0, piece.start + now
+    while begin < w.counters[Counter.EMITTED] or _remote_first(w, tick, generation, 0, 0):
+        s, stop = begin, w.counters[Counter.EMITTED]
+        if stop - begin > 1:
+            sort_spikes(w.emitted, begin, stop)
+        while True:
+            if _remote_first(w, tick, generation, s, stop):
+                gid = np.int64(w.remote.gid[w.counters[Counter.REMOTE]])
+                w.counters[Counter.REMOTE] += 1
+            elif s < stop:
+                gid = np.int64(w.emitted.gid[s])
+                w.emitted.generation[s] = generation
+                s += 1
+            else:
+                break
+            w.counters[Counter.VOLUME] += 1
+            status = _spread(w, piece, now, gid)
+            if status != OK:
+                return status
+        begin = stop
+        generation += 1
+    while w.counters[Counter.REMOTE] < w.counters[Counter.REMOTES] and w.remote.time[w.counters[Counter.REMOTE]] == tick:
+        w.counters[Counter.REMOTE] += 1  # without cause: none of the generation before. Two ranks could make each other believe in it
+    return OK
+
+
+@inline
+def do_tick(w, piece, now):
+    """Do all that happens at an offset; return a status. There must be room for the spikes."""
+    begin = w.counters[Counter.EMITTED]
+    status = _own_events(w, piece, now)
+    if status == OK:
+        status = _arrivals(w, piece, now)
+    if status == OK:
+        status = _generations(w, piece, now, begin)
+    return status
+
+
+@njit
+def take_back(w, piece, now):
+    """Undo everything from an offset on."""
+    tick, log = piece.start + now, w.log
+    stop = n = w.counters[Counter.LOG]
+    while n > 0 and log.tick[n - 1] >= tick:
+        n -= 1
+        i, state = log.neuron[n], log.state
+        if i >= 0:
+            restore(w.model, i, state[:, n:], 0)
+            w.scratch.own[i] = -1
+        else:
+            block = ~i
+            first, alike, words = w.blocks.first[block], w.blocks.alike[block], w.synapses.words32
+            at = log.tick[n] - piece.start
+            strike_back(w.model, first, alike, words, state[0, n], state[1, n], bits_float(state[2, n]), piece.start, at)
+    w.counters[Counter.LOG] = n
+    while w.counters[Counter.EMITTED] > w.counters[Counter.WINDOW] and w.emitted.time[w.counters[Counter.EMITTED] - 1] >= tick:
+        w.counters[Counter.EMITTED] -= 1
+        w.scratch.fired[_local_of(w.blocks, w.emitted.gid[w.counters[Counter.EMITTED]])] = -1
+    while w.counters[Counter.ARRIVAL] > 0 and piece.a + (w.scratch.loud[0, w.counters[Counter.ARRIVAL] - 1] >> LOCAL_BITS) >= now:
+        w.counters[Counter.ARRIVAL] -= 1
+    w.counters[Counter.REMOTE] = np.searchsorted(w.remote.time[: w.counters[Counter.REMOTES]], tick)
+    for k in range(n, stop):
+        if log.neuron[k] >= 0:
+            schedule(w, piece, log.neuron[k], now - 1)
+
+
+@njit
+def _local_of(blocks, gid):
+    block = np.int64(0)
+    while not blocks.gid[block] <= gid < blocks.gid[block] + blocks.first[block + 1] - blocks.first[block]:
+        block += 1
+    return blocks.first[block] + gid - blocks.gid[block]
