@@ -213,7 +213,7 @@ def test_spikes_are_sorted_into_emission_order(n: int) -> None:
     draw = np.random.default_rng(n)
     time, trigger_time = (draw.integers(-3, 4, n + 4) for _ in range(2))
     gid, trigger_gid = (draw.integers(-1, 5, n + 4).astype(np.int32) for _ in range(2))
-    spikes = Emitted(time, gid, trigger_time, trigger_gid)
+    spikes = Emitted(time, gid, trigger_time, trigger_gid, np.zeros(n + 4, np.int32))
     before = np.stack([time, trigger_time, trigger_gid, gid])
     sort_spikes(spikes, 2, n + 2)
     after = np.stack([time, trigger_time, trigger_gid, gid])

@@ -14,9 +14,10 @@ from ..clock import TICK_BITS, ticks
 from ..connectivity import Incoming, incoming
 from ..description import Network, Projection
 from ..distributions import Distribution
-from ..jit import STRIDE, njit
+from ..jit import STRIDE
 from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, WIDE, Blocks, Synapses
+from .rows import count, fill, runs, sort_rows
 
 WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32}
 ONE_DELAY = (CONSTANT, WIDE)
@@ -91,65 +92,6 @@ def synapse_values(network: Network, projection: Projection, part: Incoming, nam
     return getattr(network, name)(projection, part.numbers, part.numbers + len(part.sources))
 
 
-@njit
-def _count(ptr, sources, start, first, index, row_ptr):
-    block = np.searchsorted(first, start, side="right") - 1
-    for t in range(ptr.size - 1):
-        while first[block + 1] <= start + t:
-            block += 1
-        base = index[block] + 1
-        for k in range(ptr[t], ptr[t + 1]):
-            row_ptr[base + sources[k]] += 1
-
-
-@njit
-def _fill(ptr, sources, start, first, index, base, weight_base, row_ptr, words, delays, block_bits, weights, out_weights):
-    """Write words; ``row_ptr`` holds where the next word of each row goes, and ends shifted by one row."""
-    block = np.searchsorted(first, start, side="right") - 1
-    for t in range(ptr.size - 1):
-        while first[block + 1] <= start + t:
-            block += 1
-        target = np.uint64(start + t - first[block])
-        for k in range(ptr[t], ptr[t + 1]):
-            r = index[block] + sources[k]
-            q = row_ptr[r]
-            row_ptr[r] = q + 1
-            words[base[block] + q] = target if delays.size == 0 else delays[k] << np.uint64(block_bits) | target
-            if weights.size:
-                out_weights[weight_base[block] + q] = weights[k]
-
-
-@njit
-def _merge(words, weights, start, middle, stop, out_words, out_weights):
-    """Merge two sorted runs; of equal words those of the first run come first."""
-    x, y = start, middle
-    for k in range(start, stop):
-        first = y == stop or (x < middle and words[x] <= words[y])
-        q = x if first else y
-        out_words[k] = words[q]
-        if weights.size:
-            out_weights[k] = weights[q]
-        x, y = (x + 1, y) if first else (x, y + 1)
-
-
-@njit
-def _sort_rows(row_ptr, words, weights, spare_words, spare_weights):
-    """Sort each row by its words, stably (two synapses with one delay and target stay in the order of the description): merge sort from
-    below."""
-    for r in range(row_ptr.size - 1):
-        n, first = row_ptr[r + 1] - row_ptr[r], row_ptr[r]
-        row, own = words[first : first + n], weights[first : first + n]
-        width = 1
-        while width < n:
-            for start in range(0, n, 2 * width):
-                _merge(row, own, start, min(start + width, n), min(start + 2 * width, n), spare_words, spare_weights)
-            for k in range(n):
-                row[k] = spare_words[k]
-            for k in range(own.size):
-                own[k] = spare_weights[k]
-            width *= 2
-
-
 def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> tuple[list[_Rows], np.ndarray, dict[int, int], int]:
     """The first pass: return the projections with the places of their rows, the row pointers, the number of words of each kind and of
     weights."""
@@ -173,7 +115,7 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: boo
     n_weights = 0
     for rows in todo:
         for _, part in parts(network, rows.projection, shares):
-            _count(part.ptr, part.sources, part.start, blocks.first, rows.places, row_ptr)
+            count(part.ptr, part.sources, part.start, blocks.first, rows.places, row_ptr)
         for block in np.flatnonzero(rows.places >= 0).tolist():
             pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
             np.cumsum(pointers, out=pointers)
@@ -203,7 +145,7 @@ def _write_rows(
             delays = stored_delays(synapse_values(network, rows.projection, part, "delays"), rows.format)
         own = synapse_values(network, rows.projection, part, "weights") if rows.weighted else np.empty(0)
         own = np.ascontiguousarray(own)
-        _fill(
+        fill(
             part.ptr,
             part.sources,
             part.start,
@@ -226,7 +168,7 @@ def _write_rows(
             base, n = rows.base[block], int(pointers[-1])
             own = weights[rows.weight_base[block] : rows.weight_base[block] + n] if rows.weighted else weights[:0]
             longest = int(np.diff(pointers).max(initial=0))
-            _sort_rows(pointers, words[base : base + n], own, np.empty(longest, words.dtype), np.empty(longest if rows.weighted else 0))
+            sort_rows(pointers, words[base : base + n], own, np.empty(longest, words.dtype), np.empty(longest if rows.weighted else 0))
 
 
 def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tuple[int, int, int]], bool]]:
@@ -291,25 +233,12 @@ def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarr
     return needs
 
 
-@njit
-def _runs(pointers, words):
-    """Return the length of the longest run of one target in a row, and of the longest row; a row has its targets in order."""
-    most, longest = 0, 0
-    for r in range(pointers.size - 1):
-        run = 0
-        longest = max(longest, pointers[r + 1] - pointers[r])
-        for q in range(pointers[r], pointers[r + 1]):
-            run = run + 1 if q > pointers[r] and words[q] == words[q - 1] else 1
-            most = max(most, run)
-    return most, longest
-
-
 def _repeats(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, int]:
     """Return how many synapses of one source onto one neuron there are at most, per block, and the length of the longest row."""
     most, longest = np.zeros(len(rows.places), np.int64), 0
     for block in np.flatnonzero(rows.places >= 0):
         pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
-        most[block], own = _runs(pointers, words[rows.base[block] : rows.base[block] + int(pointers[-1])])
+        most[block], own = runs(pointers, words[rows.base[block] : rows.base[block] + int(pointers[-1])])
         longest = max(longest, own)
     return most, longest
 

@@ -39,12 +39,14 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    is_resting,
     own_event,
     potential,
     receive,
     restore,
     save,
     strike,
+    strike_back,
 )
 
 CUT_MASK = (1 << CUT_BITS) - 1
@@ -297,3 +299,13 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     if alike == 2 and weights.size == 0 and weight > 0.0:
         return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
     return _each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
+
+
+@implements(strike_back, FlowRecord)
+def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    return False
+
+
+@implements(is_resting, FlowRecord)
+def _is_resting(model, i):
+    return model.release[i] != FREE
