@@ -24,8 +24,10 @@ LONGEST_BITS = 44
 """A slab of a network without arrivals that are known ahead is at most 16 ms."""
 LONG_REACH = 1.0 / 2.0
 """Where there is no input in bulk, a slab is at most this part of the smallest time constant: `elementary.exp_frame` reaches half of it."""
-PIECES = 2
-"""Log2 of the pieces of such a slab: each begins with a pass over all neurons, each slab with a second."""
+PIECES = 1
+"""Log2 of the pieces of such a slab, at least: each begins with a pass over all neurons, each slab with a second."""
+MAX_PIECE_BITS = 41
+"""Keys of events hold a tick of a piece and a local index in 63 bits."""
 MAX_SLAB_BITS = 40
 MIN_DELAY_BITS = 34
 FRAME_REACH = 1.0 / 32.0

@@ -20,9 +20,12 @@ def exp_small(x):
 
 @inline
 def exp_to_quarter(x):
-    """Return e^x for abs(x) <= 1/4: Taylor to degree 12, whose remainder x^13/13! is below 3e-18."""
-    high = 1 / 5040 + x * (1 / 40320 + x * (1 / 362880 + x * (1 / 3628800 + x * (1 / 39916800 + x * (1 / 479001600)))))
-    return 1.0 + x * (1.0 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x * (1 / 120 + x * (1 / 720 + x * high))))))
+    """Return e^x for abs(x) <= 1/4: Taylor to degree 12, whose remainder x^13/13! is below 3e-18; by Estrin's scheme, since it is waited
+    for."""
+    y = x * x
+    z = y * y
+    low = (1.0 + x) + y * (1 / 2 + x * (1 / 6)) + z * ((1 / 24 + x * (1 / 120)) + y * (1 / 720 + x * (1 / 5040)))
+    return low + z * z * ((1 / 40320 + x * (1 / 362880)) + y * (1 / 3628800 + x * (1 / 39916800)) + z * (1 / 479001600))
 
 
 SMALL = 1 / 64
@@ -39,8 +42,9 @@ def exp_frame(x):
 def _atanh_series(z):
     """Return atanh z for abs(z) <= 0.18, to z^21 (remainder below 1e-17 of the value)."""
     s = z * z
-    tail = 1 / 13 + s * (1 / 15 + s * (1 / 17 + s * (1 / 19 + s * (1 / 21))))
-    return z * (1.0 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * (1 / 9 + s * (1 / 11 + s * tail))))))
+    q = s * s
+    odd = 1 / 5 + q * (1 / 9 + q * (1 / 13 + q * (1 / 17 + q * (1 / 21))))
+    return z + z * s * (1 / 3 + q * (1 / 7 + q * (1 / 11 + q * (1 / 15 + q * (1 / 19)))) + s * odd)
 
 
 @inline

@@ -74,6 +74,12 @@ def inline(function: Callable[..., Any]) -> Any:
     return numba.njit(function, error_model="numpy", inline="always")
 
 
+def merged(function: Callable[..., Any]) -> Any:
+    """As `njit`, and made part of its callers by LLVM: for functions of a record called once an event. A call passes each of the record's
+    arrays as seven numbers, on the stack: 50 ns."""
+    return numba.njit(function, error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+
+
 def python_body(function: Any) -> Callable[..., Any]:
     """Return the Python function behind a compiled one, for use on whole arrays."""
     return getattr(function, "py_func", function)
@@ -106,7 +112,7 @@ def written(lines: Iterable[str], scope: dict[str, Any], name: str) -> Callable[
 def overloaded(function: Any, body: Callable[..., Any], wanted: Callable[[Any], bool]) -> None:
     """Compile ``body`` where ``function`` is called with a first argument whose class is ``wanted`` (None: no record)."""
 
-    @overload(function, strict=False, jit_options={"error_model": "numpy"})
+    @overload(function, strict=False, jit_options={"error_model": "numpy", "forceinline": True})
     def typed(*args: Any) -> Any:
         return body if wanted(getattr(args[0], "instance_class", None)) else None
 

@@ -152,7 +152,7 @@ class Scratch(NamedTuple):
     flags_flat: np.ndarray  # uint8, the same memory
     saved: np.ndarray  # int64 (STATES, columns, or neurons), state at the start of the piece
     heap: np.ndarray  # int64, keys of `queue`, where a schedule needs it
-    own: np.ndarray  # int64 (neurons,), tick at which each acts by itself next, where a schedule needs it
+    own: np.ndarray  # int64 (neurons, 2), tick at which each acts by itself next, and its `mark` then, where a schedule needs it
     fired: np.ndarray  # int64 (neurons,), tick of the last spike, where a schedule needs it
     found: np.ndarray  # int32 (2 * neurons,): candidates, likewise
     touched: np.ndarray  # int64: targets of a spike that now may act earlier or have fired, likewise
@@ -210,6 +210,9 @@ class Counter(IntEnum):
     REMOTES = 21  # spikes of other ranks, in the window
     DONE = 22  # offset up to which the window was run
     FAILED = 23  # status with which its run ended, with CULPRIT
+    ENTRIES = 26  # neurons that the last sweep found
+    SHIFT = 27  # log2 of the ticks in a bucket of the piece
+    SHORTER = 28  # pieces are 2^SHORTER times shorter than they may be
     TICK = 24  # offset at which it ended
     CHANGED = 25  # 1: the last round changed what is told
     WINDOW = 20  # spikes in the buffer when the window began, of a piece that ranks do together

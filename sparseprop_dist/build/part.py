@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..clock import FRAME_REACH, MAX_SLAB_BITS, PIECES, TICK, TICK_BITS, long_slab_bits, slab_bits
+from ..clock import FRAME_REACH, MAX_PIECE_BITS, PIECES, TICK, TICK_BITS, long_slab_bits, slab_bits
 from ..description import Network, Projection
 from ..distributions import Distribution
 from ..errors import InputError
@@ -145,7 +145,7 @@ def build(network: Network, partition: Partition, rank: int) -> Part:
         increments[block] = own.largest_increment(start - base, stop - base, weights[block])
     blocks = blocks._replace(increment=increments)
     synapses = synapses._replace(safe=_safe(instant, increments))
-    piece_bits = bits if bulk else min(bits - PIECES, MAX_SLAB_BITS)
+    piece_bits = bits if bulk else min(bits - PIECES, MAX_PIECE_BITS)
     return Part(model, blocks, synapses, drive, bits, piece_bits, n_synapses, needs)
 
 

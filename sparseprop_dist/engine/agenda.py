@@ -6,21 +6,23 @@ said to act. Invariant: where that tick lies ahead, there is an entry for it; an
 
 import numpy as np
 
-from ..jit import inline, njit, prefetch
-from ..models.protocol import candidates, is_resting, own_event
+from ..jit import merged, njit, prefetch
+from ..models.protocol import candidates, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from ..state import NO_TRIGGER, Counter
 from .arrivals import row_of
 
 LOCAL_MASK = (1 << LOCAL_BITS) - 1
 LOW = (1 << 32) - 1
+IN_BUCKET = 8
+"""Entries that a bucket should have, so that opening them and going through the heap cost the same: what the last sweep found decides."""
 LINE = 16
 """Words in a line of the cache."""
-MOST_LINES = 10
+MOST_LINES = 64
 """Lines of a row that are fetched ahead; what follows them the processor finds by itself."""
 
 
-@njit
+@merged
 def gid_of(blocks, i):
     """Return the gid of a local neuron."""
     block = np.int64(0)
@@ -30,22 +32,22 @@ def gid_of(blocks, i):
 
 
 @njit
-def shift_of(a, b):
-    """Return log2 of the ticks in a bucket of the piece [a, b)."""
-    shift = 0
-    while (b - a - 1) >> shift >= BUCKETS:
+def shift_of(a, b, entries):
+    """Return log2 of the ticks in a bucket of the piece [a, b), for about so many entries."""
+    shift, most = 0, max(4, min(BUCKETS, entries // IN_BUCKET))
+    while (b - a - 1) >> shift >= most:
         shift += 1
     return shift
 
 
-@inline
+@merged
 def schedule(w, piece, i, now):
     """Enter when neuron ``i`` acts by itself after ``now``, unless it is found in time already."""
     offset = own_event(w.model, i, piece.start, now + 1)
-    own = w.scratch.own[i]
+    own = w.scratch.own[i, 0]
     if offset >= piece.b or piece.start + now < own <= piece.start + offset:
         return
-    w.scratch.own[i] = piece.start + offset
+    w.scratch.own[i, 0], w.scratch.own[i, 1] = piece.start + offset, mark(w.model, i)
     bucket = (offset - piece.a) >> piece.shift
     if bucket > w.counters[Counter.BUCKET]:
         if not put(w.scratch.node, w.scratch.head, bucket, i):
@@ -63,22 +65,24 @@ def sweep(w, piece, now):
     """Fill the buckets anew with all neurons that may act by themselves in [now, b)."""
     clear(w.scratch.head)
     w.counters[Counter.HEAP], w.counters[Counter.FULL], w.counters[Counter.BUCKET] = 0, 0, -1
+    w.counters[Counter.ENTRIES] = 0
     for block in range(w.blocks.gid.size):
         first = w.blocks.first[block]
         n_neurons = w.blocks.first[block + 1] - first
         n = candidates(w.model, first, n_neurons, w.blocks.alike[block], piece.start, now, piece.b, w.scratch.found)
+        w.counters[Counter.ENTRIES] += n
         for k in range(n):
             schedule(w, piece, first + np.int64(w.scratch.found[k]), now - 1)
 
 
-@inline
+@merged
 def again(w, piece, now):
     """The lists are full, mostly of entries that are void: fill them anew from the states, for what comes after ``now``."""
-    w.scratch.own[:] = -1
+    w.scratch.own[:, 0] = -1
     sweep(w, piece, now + 1)
 
 
-@inline
+@merged
 def next_own(w, piece):
     """Return the offset of the first entry of the heap and the buckets opened so far; beyond the bucket at hand if it is empty."""
     if w.counters[Counter.HEAP] > 0:
@@ -86,15 +90,18 @@ def next_own(w, piece):
     return piece.a + ((w.counters[Counter.BUCKET] + 1) << piece.shift)
 
 
-@inline
+@merged
 def take_own(w, piece, now):
     """Take the first entry off the heap; return its neuron, or -1 if it is void."""
     i = w.scratch.heap[0] & LOCAL_MASK
     w.counters[Counter.HEAP] = pop(w.scratch.heap, w.counters[Counter.HEAP])
-    return i if w.scratch.own[i] == piece.start + now else np.int64(-1)
+    if w.scratch.own[i, 0] != piece.start + now:
+        return np.int64(-1)
+    w.scratch.own[i, 0] = -1
+    return i
 
 
-@inline
+@merged
 def _fetch_pointers(blocks, synapses, i):
     for p in range(synapses.kind.size):
         row = row_of(synapses, p, gid_of(blocks, i)) if synapses.instant[p] else -1
@@ -103,7 +110,7 @@ def _fetch_pointers(blocks, synapses, i):
                 prefetch(synapses.row_ptr, synapses.index[p, block] + row)
 
 
-@inline
+@merged
 def _fetch_rows(blocks, synapses, i):
     for p in range(synapses.kind.size):
         row = row_of(synapses, p, gid_of(blocks, i)) if synapses.instant[p] else -1
@@ -115,33 +122,36 @@ def _fetch_rows(blocks, synapses, i):
                     prefetch(synapses.words32, q)
 
 
-@inline
+@merged
 def open_bucket(w, piece):
     """Go on to the next bucket: put its entries on the heap, and fetch what they and the entries after them will read."""
     w.counters[Counter.BUCKET] += 1
     bucket, scratch, n = w.counters[Counter.BUCKET], w.scratch, w.counters[Counter.HEAP]
-    if bucket + 1 < BUCKETS:
-        k = scratch.head[bucket + 1]
+    if bucket + 2 < BUCKETS:
+        k = scratch.head[bucket + 2]
         while k >= 0:
             _fetch_pointers(w.blocks, w.synapses, np.int64(scratch.node[0, k]))
+            k = scratch.node[1, k]
+        k = scratch.head[bucket + 1]
+        while k >= 0:
+            _fetch_rows(w.blocks, w.synapses, np.int64(scratch.node[0, k]))
             k = scratch.node[1, k]
     while True:
         i = np.int64(take(scratch.node, scratch.head, bucket))
         if i < 0:
             break
-        offset = scratch.own[i] - piece.start - piece.a
+        offset = scratch.own[i, 0] - piece.start - piece.a
         if offset >> piece.shift == bucket:
             if n == scratch.heap.size:
                 w.counters[Counter.FULL] = 1
                 break
             n = push(scratch.heap, n, offset << LOCAL_BITS | i)
-            _fetch_rows(w.blocks, w.synapses, i)
     w.counters[Counter.HEAP] = n
     if w.counters[Counter.FULL]:
         again(w, piece, piece.a + (bucket << piece.shift) - 1)
 
 
-@inline
+@merged
 def open_until(w, piece, offset):
     """Open buckets until no entry before ``offset``, or as early as the first on the heap, lies in another."""
     while w.counters[Counter.BUCKET] < BUCKETS - 1:
@@ -151,7 +161,7 @@ def open_until(w, piece, offset):
         open_bucket(w, piece)
 
 
-@inline
+@merged
 def foreseen(w, piece, limit, box):
     """Write the spikes that neurons will make by themselves before the offset ``limit`` if nothing else happens, as `rounds` tells them;
     return their number, some perhaps twice. As far as there is room."""
@@ -160,7 +170,7 @@ def foreseen(w, piece, limit, box):
     n = 0
     for k in range(w.counters[Counter.HEAP]):
         offset, i = piece.a + (w.scratch.heap[k] >> LOCAL_BITS), w.scratch.heap[k] & LOCAL_MASK
-        if offset < limit and n < box.shape[0] and w.scratch.own[i] == piece.start + offset and not is_resting(w.model, i):
+        if offset < limit and n < box.shape[0] and w.scratch.own[i, 0] == piece.start + offset and not is_resting(w.model, i):
             box[n, 0], box[n, 1], box[n, 3] = piece.start + offset, NO_TRIGGER, 0
             box[n, 2] = gid_of(w.blocks, i) << 32 | LOW
             n += 1

@@ -39,14 +39,14 @@ def gid_of(blocks, i):
 def _push_own(model, i, start, after, a, b, scratch, n):
     """Note when neuron ``i`` acts by itself next, and put it on the heap if that is in the piece; what the heap said before is void."""
     offset = own_event(model, i, start, after)
-    scratch.own[i] = offset
+    scratch.own[i, 0] = offset
     if offset >= b:
         return n
     if n == scratch.heap.size:
         n = np.int64(0)
-        for other in range(scratch.own.size):
-            if scratch.own[other] < b:
-                n = push(scratch.heap, n, (scratch.own[other] - a) << LOCAL_BITS | other)
+        for other in range(scratch.own.shape[0]):
+            if scratch.own[other, 0] < b:
+                n = push(scratch.heap, n, (scratch.own[other, 0] - a) << LOCAL_BITS | other)
         return n
     return push(scratch.heap, n, (offset - a) << LOCAL_BITS | i)
 
@@ -58,7 +58,7 @@ def _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_h
     while n_heap > 0 and a + (heap[0] >> LOCAL_BITS) == now:
         i = heap[0] & LOCAL_MASK
         n_heap = pop(heap, n_heap)
-        if scratch.own[i] != now:
+        if scratch.own[i, 0] != now:
             continue
         if act(model, i, start, now) == FIRED:
             scratch.fired[i] = start + now
@@ -130,7 +130,7 @@ def _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, co
 def _run(model, blocks, synapses, n_arrivals, start, a, b, scratch, flight, train, emitted, counters):
     """The loop: tick by tick own events, arrivals, generations."""
     n_heap, m = np.int64(0), np.int64(0)
-    scratch.own[:] = NEVER
+    scratch.own[:, 0] = NEVER
     for i in range(blocks.first[-1]):
         n_heap = _push_own(model, i, start, a, a, b, scratch, n_heap)
     while n_heap > 0 or m < n_arrivals:

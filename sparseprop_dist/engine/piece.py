@@ -22,9 +22,10 @@ def begin(counters, until, slab_bits, piece_bits):
 
 
 @njit
-def settle(model, first, n, start, b, slab_bits, counters):
-    """Check the states of neurons that are through the piece, and carry them into the next slab if it ends with this one."""
-    culprit = beyond(model, first, n)
+def settle(model, first, n, start, b, slab_bits, counters, checked=True):
+    """Check the states of neurons that are through the piece (at a slab's end at least), and carry them into the next slab if it ends with
+    this one."""
+    culprit = beyond(model, first, n) if checked or b == 1 << slab_bits else -1
     if culprit >= 0:
         counters[Counter.CULPRIT] = first + culprit
         return STATE_OVERFLOW
@@ -34,11 +35,11 @@ def settle(model, first, n, start, b, slab_bits, counters):
 
 
 @njit
-def settle_all(model, blocks, start, b, slab_bits, counters):
+def settle_all(model, blocks, start, b, slab_bits, counters, checked=True):
     """As `settle`, for all neurons."""
     for block in range(blocks.gid.size):
         first = blocks.first[block]
-        status = settle(model, first, blocks.first[block + 1] - first, start, b, slab_bits, counters)
+        status = settle(model, first, blocks.first[block + 1] - first, start, b, slab_bits, counters, checked)
         if status != OK:
             return status
     return OK

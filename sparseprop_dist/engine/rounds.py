@@ -6,7 +6,7 @@ Owns the messages, int64 of shape (spikes, WORDS), and the list of the spikes of
 import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
-from ..jit import inline, njit
+from ..jit import merged, njit
 from ..state import WORDS, Counter
 from .agenda import foreseen
 from .arrivals import row_of
@@ -64,7 +64,7 @@ def begin_window(w, piece, now, limit, box):
     return distinct
 
 
-@inline
+@merged
 def _take_in(w, box, n):
     """Make the sorted spikes of ``box`` the remote ones; return the tick of the first that is new or gone, -1 if there is none."""
     r, first = w.remote, np.int64(-1)
@@ -85,7 +85,7 @@ def _take_in(w, box, n):
     return first
 
 
-@inline
+@merged
 def _tell(w, box, n_before):
     """Write the own spikes of the window into ``box``, and whether that changes it; return their number."""
     e, first = w.emitted, w.counters[Counter.WINDOW]
@@ -145,7 +145,7 @@ def end_window(w, recurrent):
     w.counters[Counter.RECURRENT] = recurrent + n
 
 
-@inline
+@merged
 def _arrivals(synapses, blocks, gid):
     """Return the number of synapses without delay that a spike reaches here."""
     n = np.int64(0)

@@ -70,7 +70,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         flags_flat=flags.reshape(-1),
         saved=np.zeros((STATES, n_neurons if whole else columns), np.int64),
         heap=np.zeros(room, np.int64),
-        own=np.full(n_neurons if whole else 0, -1, np.int64),
+        own=np.full((n_neurons if whole else 0, 2), -1, np.int64),
         fired=np.full(n_neurons if whole else 0, -1, np.int64),
         found=np.zeros(2 * room, np.int32),
         touched=np.zeros(part.synapses.longest, np.int64),

@@ -7,8 +7,8 @@ Owns the order inside a tick, and the log by which a tick can be taken back. Spi
 import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
-from ..jit import bits_float, float_bits, inline, njit
-from ..models.protocol import FIRED, OVERFLOW, act, own_event, receive, restore, save, strike, strike_back
+from ..jit import bits_float, float_bits, merged, njit
+from ..models.protocol import FIRED, OVERFLOW, act, mark, own_event, receive, restore, save, strike, strike_back
 from ..queue import LOCAL_BITS
 from ..state import NO_TRIGGER, Counter
 from .agenda import LOCAL_MASK, gid_of, next_own, schedule, take_own
@@ -16,7 +16,7 @@ from .arrivals import row_of
 from .emission import emit, fire, sort_spikes
 
 
-@inline
+@merged
 def _log(w, piece, i, now):
     """Log the state of neuron ``i`` before it changes; return a status."""
     n = w.counters[Counter.LOG]
@@ -30,7 +30,7 @@ def _log(w, piece, i, now):
     return OK
 
 
-@inline
+@merged
 def _own_events(w, piece, now):
     """Do what neurons do by themselves at an offset; return a status."""
     while w.counters[Counter.HEAP] > 0 and next_own(w, piece) == now:
@@ -40,15 +40,16 @@ def _own_events(w, piece, now):
         status = _log(w, piece, i, now)
         if status != OK:
             return status
-        # inhibited since it was entered, it acts later
-        if own_event(w.model, i, piece.start, now) == now and act(w.model, i, piece.start, now) == FIRED:
+        # changed since it was entered, it acts later
+        due = mark(w.model, i) == w.scratch.own[i, 1] or own_event(w.model, i, piece.start, now) == now
+        if due and act(w.model, i, piece.start, now) == FIRED:
             w.scratch.fired[i] = piece.start + now
             emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), NO_TRIGGER, -1)
         schedule(w, piece, i, now)
     return OK
 
 
-@inline
+@merged
 def _arrivals(w, piece, now):
     """Deliver the listed arrivals of an offset; return a status."""
     while w.counters[Counter.ARRIVAL] < w.counters[Counter.ARRIVALS]:
@@ -72,7 +73,7 @@ def _arrivals(w, piece, now):
     return OK
 
 
-@inline
+@merged
 def _log_row(w, piece, p, block, begin, stop, now, weighted):
     """Log a row before it is delivered: as one where the model can take it back, else each of its neurons; return a status."""
     n, first = w.counters[Counter.LOG], w.blocks.first[block]
@@ -91,7 +92,7 @@ def _log_row(w, piece, p, block, begin, stop, now, weighted):
     return OK
 
 
-@inline
+@merged
 def _deliver(w, piece, p, block, row, now, gid):
     """Deliver the spike of ``gid`` to a block, without delay; return a status."""
     first, base = w.blocks.first[block], w.synapses.base[p, block]
@@ -120,7 +121,7 @@ def _deliver(w, piece, p, block, row, now, gid):
     return OK
 
 
-@inline
+@merged
 def _spread(w, piece, now, gid):
     """Deliver the spike of ``gid`` without delay; return a status."""
     for p in range(w.synapses.kind.size):
@@ -133,7 +134,7 @@ def _spread(w, piece, now, gid):
     return OK
 
 
-@inline
+@merged
 def _remote_first(w, tick, generation, s, stop):
     """Does the next spike of another rank come before the own spike ``s`` of this generation (``stop``: there is none)?"""
     m = w.counters[Counter.REMOTE]
@@ -146,7 +147,7 @@ def _remote_first(w, tick, generation, s, stop):
     return key < (own.trigger_time[s], own.trigger_gid[s], own.gid[s])
 
 
-@inline
+@merged
 def _generations(w, piece, now, begin):
     """Deliver without delay the spikes of this tick, the own ones from number ``begin`` on, and those that they make; return a status."""
     generation, tick = 0, piece.start + now
@@ -175,7 +176,7 @@ def _generations(w, piece, now, begin):
     return OK
 
 
-@inline
+@merged
 def do_tick(w, piece, now):
     """Do all that happens at an offset; return a status. There must be room for the spikes."""
     begin = w.counters[Counter.EMITTED]
@@ -197,7 +198,7 @@ def take_back(w, piece, now):
         i, state = log.neuron[n], log.state
         if i >= 0:
             restore(w.model, i, state[:, n:], 0)
-            w.scratch.own[i] = -1
+            w.scratch.own[i, 0] = -1
         else:
             block = ~i
             first, alike, words = w.blocks.first[block], w.blocks.alike[block], w.synapses.words32

@@ -40,6 +40,7 @@ from sparseprop_dist.models.protocol import (
     candidates,
     carry,
     is_resting,
+    mark,
     own_event,
     potential,
     receive,
@@ -309,3 +310,8 @@ def _strike_back(model, first, alike, words, begin, stop, weight, start, offset)
 @implements(is_resting, FlowRecord)
 def _is_resting(model, i):
     return model.release[i] != FREE
+
+
+@implements(mark, FlowRecord)
+def _mark(model, i):
+    return model.y[i]

@@ -13,7 +13,7 @@ import numpy as np
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import implements, inline, njit, python_body
+from sparseprop_dist.jit import implements, inline, merged, python_body
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -24,6 +24,7 @@ from sparseprop_dist.models.protocol import (
     candidates,
     carry,
     is_resting,
+    mark,
     own_event,
     potential,
     receive,
@@ -67,6 +68,7 @@ class LIFRecord(NamedTuple):
     sticky: np.ndarray  # uint8, 1: t_ref is so short that the neuron can fire and be released in one slab
     half: float  # half a slab, ticks
     rests: int  # 1: some neuron has t_ref above 0
+    various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
     @staticmethod
     def make(values: Mapping[str, Any], slab_bits: int) -> "LIFRecord":
@@ -112,6 +114,7 @@ class LIFRecord(NamedTuple):
             sticky=(ticks(values["t_ref"]) < 1 << slab_bits).astype(np.uint8),
             half=half,
             rests=int((values["t_ref"] > 0.0).any()),
+            various=int(not all((values[name] == values[name][:1]).all() for name in values if name not in ("gid", "V_m"))),
         )
 
     def alike(self, start: int, stop: int) -> int:
@@ -146,53 +149,58 @@ class LIFRecord(NamedTuple):
 
 
 @inline
+def _rests(model, i):
+    return model.rests != 0 and model.release[i] != FREE
+
+
+@inline
 def _stand(value, model, i, offset):
     """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset."""
     away = offset - model.half
-    return np.int64(np.rint(value * exp_frame(away * model.rate[i]) - model.slope[i] * away))
+    return np.int64(np.rint(value * exp_frame(away * model.rate[i * model.various]) - model.slope[i * model.various] * away))
 
 
 @inline
 def _jump(model, i, offset, weight):
-    return np.int64(np.rint(weight * model.gain[i] * exp_frame((offset - model.half) * model.rate[i])))
+    return np.int64(np.rint(weight * model.gain[i * model.various] * exp_frame((offset - model.half) * model.rate[i * model.various])))
 
 
-@njit
+@merged
 def _fire(model, i, start, offset):
-    if model.refractory[i] > 0:
-        model.release[i] = start + offset + model.refractory[i]
-        model.y[i] = 0 if model.keep[i] else ABSORB
+    if model.refractory[i * model.various] > 0:
+        model.release[i] = start + offset + model.refractory[i * model.various]
+        model.y[i] = 0 if model.keep[i * model.various] else ABSORB
     else:
-        model.y[i] = _stand(model.reset[i], model, i, offset)
+        model.y[i] = _stand(model.reset[i * model.various], model, i, offset)
     return FIRED
 
 
 @implements(receive, LIFRecord)
 def _receive(model, i, start, offset, weight):
-    if model.release[i] != FREE and model.keep[i] == 0:
+    if _rests(model, i) and model.keep[i * model.various] == 0:
         return NOTHING
     y = model.y[i] + _jump(model, i, offset, weight)
     model.y[i] = y
-    if model.release[i] == FREE and y >= _stand(model.threshold[i], model, i, offset) - SLACK:
+    if not _rests(model, i) and y >= _stand(model.threshold[i * model.various], model, i, offset) - SLACK:
         return _fire(model, i, start, offset)
     return NOTHING if abs(y) < LIMIT else OVERFLOW
 
 
-@njit
+@merged
 def _drift(y, model, i, after):
     """As `own_event`, of a neuron that does not leak."""
-    if y >= _stand(model.threshold[i], model, i, after):
+    if y >= _stand(model.threshold[i * model.various], model, i, after):
         return after
-    wait = (model.threshold[i] - y) / model.slope[i] if model.slope[i] > 0.0 else np.inf
+    wait = (model.threshold[i * model.various] - y) / model.slope[i * model.various] if model.slope[i * model.various] > 0.0 else np.inf
     return max(after, np.int64(np.rint(model.half + wait))) if wait < 2.0 * model.half else NEVER
 
 
 @implements(own_event, LIFRecord)
 def _own_event(model, i, start, after):
-    if model.release[i] != FREE:
+    if _rests(model, i):
         return model.release[i] - start
-    y, threshold = model.y[i], model.threshold[i]
-    if model.rate[i] == 0.0:
+    y, threshold = model.y[i], model.threshold[i * model.various]
+    if model.rate[i * model.various] == 0.0:
         return _drift(y, model, i, after)
     if threshold >= 0.0:
         # no slack: what approaches threshold for ever does not reach it
@@ -202,16 +210,16 @@ def _own_event(model, i, start, after):
         return NEVER
     if ratio < 0.77:  # before e^(-1/4), the slab's start
         return after
-    return max(after, np.int64(np.rint(model.half + log_near_one(ratio) / model.rate[i])))
+    return max(after, np.int64(np.rint(model.half + log_near_one(ratio) / model.rate[i * model.various])))
 
 
 @implements(act, LIFRecord)
 def _act(model, i, start, offset):
-    if model.release[i] == FREE:
+    if not _rests(model, i):
         return _fire(model, i, start, offset)
     model.release[i] = FREE
-    kept = model.y[i] if model.keep[i] else 0
-    model.y[i] = kept + _stand(model.reset[i], model, i, offset)
+    kept = model.y[i] if model.keep[i * model.various] else 0
+    model.y[i] = kept + _stand(model.reset[i * model.various], model, i, offset)
     return NOTHING
 
 
@@ -228,9 +236,12 @@ def _restore(model, i, copy, k):
 
 @implements(beyond, LIFRecord)
 def _beyond(model, first, n):
-    culprit = -1
+    y, far = model.y[first : first + n], np.int64(0)
     for k in range(n):
-        if abs(model.y[first + k]) >= LIMIT and (model.release[first + k] == FREE or model.keep[first + k]):
+        far |= np.int64(abs(y[k]) >= LIMIT)
+    culprit = -1
+    for k in range(n if far else 0):
+        if abs(y[k]) >= LIMIT and (not _rests(model, first + k) or model.keep[(first + k) * model.various]):
             culprit = k
     return culprit
 
@@ -244,17 +255,22 @@ def _carry(model, first, n, start):
             rests = release[k] != FREE
             drift = 0.0 if rests else slope[k] * (2.0 * model.half)
             y[k] = np.int64(np.rint(y[k] * decay[k] + drift)) if ~rests | (keep[k] != 0) else ABSORB
-    else:
+    elif model.various:
         for k in range(n):
             y[k] = np.int64(np.rint(y[k] * decay[k] + slope[k] * (2.0 * model.half)))
+    else:
+        factor, drift = decay[0], slope[0] * (2.0 * model.half)
+        for k in range(n):
+            y[k] = np.int64(np.rint(y[k] * factor + drift))
 
 
 @implements(potential, LIFRecord)
 def _potential(model, i, start, offset):
-    if model.release[i] != FREE:
-        return model.rest[i] + model.reset[i] / model.gain[i]
+    if _rests(model, i):
+        return model.rest[i * model.various] + model.reset[i * model.various] / model.gain[i * model.various]
     away = offset - model.half
-    return model.rest[i] + (model.y[i] + model.slope[i] * away) * exp_frame(-away * model.rate[i]) / model.gain[i]
+    j = i * model.various
+    return model.rest[j] + (model.y[i] + model.slope[j] * away) * exp_frame(-away * model.rate[j]) / model.gain[j]
 
 
 @implements(candidates, LIFRecord)
@@ -263,13 +279,16 @@ def _candidates(model, first, n, alike, start, a, b, found):
     m = 0
     if alike == 2:
         least = _least(model, first, a, b)
-        for k in range(n):
-            found[m] = k
-            m += y[k] >= least
+        for k in range(n):  # few are: a branch is faster than vector instructions that count
+            if y[k] >= least:
+                found[m] = k
+                m += 1
     else:
+        least_of = model.least[first : first + n]
         for k in range(n):
-            found[m] = k
-            m += y[k] >= model.least[first + k]
+            if y[k] >= least_of[k]:
+                found[m] = k
+                m += 1
     if model.rests:
         release = model.release[first : first + n]
         for k in range(n):
@@ -279,18 +298,18 @@ def _candidates(model, first, n, alike, start, a, b, found):
     return m
 
 
-@njit
+@merged
 def _least(model, i, a, b):
     """Return what a state must reach for its neuron to cross threshold at an offset in [a, b), less a guard for rounding."""
-    low = min(_stand(model.threshold[i], model, i, a), _stand(model.threshold[i], model, i, b))
-    return low - 2 - (abs(low) >> 40) - np.int64(abs(model.slope[i]))
+    low = min(_stand(model.threshold[i * model.various], model, i, a), _stand(model.threshold[i * model.various], model, i, b))
+    return low - 2 - (abs(low) >> 40) - np.int64(abs(model.slope[i * model.various]))
 
 
-@njit
+@merged
 def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
     """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
     y, release = model.y[first:], model.release[first:]
-    threshold = _stand(model.threshold[first], model, first, offset) - SLACK
+    threshold = _stand(model.threshold[first * model.various], model, first, offset) - SLACK
     least = min(threshold, _least(model, first, offset, b))
     m = 0
     for q in range(np.uint64(begin), np.uint64(stop)):
@@ -342,4 +361,9 @@ def _strike_back(model, first, alike, words, begin, stop, weight, start, offset)
 
 @implements(is_resting, LIFRecord)
 def _is_resting(model, i):
-    return model.release[i] != FREE
+    return _rests(model, i)
+
+
+@implements(mark, LIFRecord)
+def _mark(model, i):
+    return model.y[i]

@@ -98,6 +98,12 @@ def strike(model, first, alike, words, begin, stop, weight, weights, start, offs
 
 
 @protocol
+def mark(model, i):
+    """Return an int64 that changes whenever an input or an own event of neuron ``i`` changes what `own_event` says."""
+    raise NotImplementedError
+
+
+@protocol
 def is_resting(model, i):
     """Is neuron ``i`` refractory?"""
     raise NotImplementedError

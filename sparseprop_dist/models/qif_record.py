@@ -17,7 +17,7 @@ import numpy as np
 
 from sparseprop_dist.clock import FRAMES, TICK, ticks
 from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
-from sparseprop_dist.jit import bits_float, float_bits, implements, inline, njit
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -27,6 +27,7 @@ from sparseprop_dist.models.protocol import (
     candidates,
     carry,
     is_resting,
+    mark,
     own_event,
     potential,
     receive,
@@ -117,7 +118,7 @@ class QIFRecord(NamedTuple):
         self.last[self.last != LONG_AGO] -= shift
 
 
-@njit
+@merged
 def _turn(model, i, x):
     """Return c and S after x."""
     if model.drive[i] > 0.0:
@@ -136,13 +137,13 @@ def _elapsed(model, start, offset):
     return np.float64((slabs << model.slab_bits) + offset) - 0.5 * np.float64((model.group + 1) << model.slab_bits)
 
 
-@njit
+@merged
 def _frame(model, i, start, offset):
     """Return c and S at an offset."""
     return _turn(model, i, _elapsed(model, start, offset) * model.rate[i])
 
 
-@njit
+@merged
 def _back(model, i, v, start, offset):
     """Return the r of a neuron that stands at ``v`` (which may be infinite)."""
     c, s = _frame(model, i, start, offset)
@@ -156,7 +157,7 @@ def _moved(r, one, two, three, four):
     return min(max((one * r + two) / (three * r + four), -MOST), MOST)
 
 
-@njit
+@merged
 def _fire(model, i, start, offset):
     model.last[i] = start + offset
     if model.refractory[i] > 0:
@@ -166,7 +167,7 @@ def _fire(model, i, start, offset):
     return FIRED
 
 
-@njit
+@merged
 def _reaches(model, i, c, s):
     """Is V at or above threshold?"""
     r = model.r[i]
@@ -250,7 +251,7 @@ def _potential(model, i, start, offset):
     return (model.r[i] * c + model.drive[i] * s) / (c - model.r[i] * s)
 
 
-@njit
+@merged
 def _side(model, i, start, offset):
     """Return alpha, beta: V passes threshold where alpha + r beta changes its sign."""
     c, s = _frame(model, i, start, offset)
@@ -271,8 +272,9 @@ def _candidates(model, first, n, alike, start, a, b, found):
         alpha, beta = _side(model, first, start, a - GUARD)
         alpha_b, beta_b = _side(model, first, start, b + GUARD)
         for k in range(n):
-            found[m] = k
-            m += (alpha + r[k] * beta) * (alpha_b + r[k] * beta_b) <= 0.0
+            if (alpha + r[k] * beta) * (alpha_b + r[k] * beta_b) <= 0.0:
+                found[m] = k
+                m += 1
     else:
         for k in range(n):
             alpha, beta = _side(model, first + k, start, a - GUARD)
@@ -288,7 +290,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
     return m
 
 
-@njit
+@merged
 def _excite(model, first, words, begin, stop, weight, start, offset, b, touched):
     """Deliver an excitatory spike to neurons of the same parameters, none ever refractory; as `strike`."""
     r = model.r[first:]
@@ -340,3 +342,8 @@ def _strike_back(model, first, alike, words, begin, stop, weight, start, offset)
 @implements(is_resting, QIFRecord)
 def _is_resting(model, i):
     return model.release[i] != FREE
+
+
+@implements(mark, QIFRecord)
+def _mark(model, i):
+    return float_bits(model.r[i])
