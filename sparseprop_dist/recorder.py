@@ -30,8 +30,8 @@ BLOCK = 1 << 22
 CHUNK = 1 << 18
 """Values in a chunk (2 MB), at most."""
 CROWD = 4
-"""The slab schedule replays neurons that are read (130 us for 1,000 of the 10,000 of Brunel's network), or ends a piece there (380 us for any
-number): the second where more neurons are read than one in this many."""
+"""The slab schedule replays neurons that are read (130 us for 1,000 of the 10,000 of Brunel's network), or ends a piece there (380 us for
+any number): the second where more neurons are read than one in this many."""
 WINDOW = 1 << 20
 """Samples of one recording that are taken before they are put in their place, at most, but for a single time."""
 
