@@ -16,18 +16,24 @@ import numpy as np
 from . import store
 from .clock import TICK, TICK_BITS
 from .description import Network
-from .engine.sample import potentials
 from .engine.session import Session
+from .engine.watch import nothing
 from .errors import InputError
 from .partition import Partition
 from .plan import available_memory, size
 from .recordings import COUNT, Grid, Recording, quantities, tick_at
 from .result import Recorded
+from .state import Watch
 
 BLOCK = 1 << 22
 """Values in a row of chunks, at most (32 MB over all ranks), but for a single time."""
 CHUNK = 1 << 18
 """Values in a chunk (2 MB), at most."""
+CROWD = 4
+"""The slab schedule replays neurons that are read (130 us for 1,000 of the 10,000 of Brunel's network), or ends a piece there (380 us for
+any number): the second where more neurons are read than one in this many."""
+WINDOW = 1 << 20
+"""Samples of one recording that are taken before they are put in their place, at most, but for a single time."""
 
 
 class Sink(Protocol):
@@ -129,20 +135,23 @@ class Samples(_Table):
     def __init__(self, communicator: Any, sink: Sink, grid: Grid, gids: np.ndarray, division: Partition, to_local: Any) -> None:
         super().__init__(communicator, sink, grid.n, len(gids))
         self.grid, self.row = grid, 0
+        self.limit = max(1, WINDOW // len(gids))
         owner = division.owner(gids)
         self.held = [np.flatnonzero(owner == rank) for rank in range(communicator.size)]  # columns of each rank
         own = gids[self.held[communicator.rank]]
-        self.neurons = to_local(own) if len(own) else own
+        neurons = to_local(own) if len(own) else own
+        self.order = np.argsort(neurons)
+        self.neurons = neurons[self.order]
         self.values = np.empty((self.rows, len(own)))
-        self.tick: int | None = tick_at(grid.ms(0))
 
-    def take(self, session: Session) -> None:
-        """Sample, if the session stands at the time of the next row; collective."""
-        if session.now != self.tick:
-            return
-        potentials(session, self.neurons, self.values[self.row - self.first])
+    def ticks(self, origin: int, until: int) -> np.ndarray:
+        """Return the ticks from ``origin`` of the rows not yet taken that are before the absolute tick ``until``."""
+        return ticks_from(self.grid.ms(np.arange(self.row, self.grid.before(until))), origin)
+
+    def keep(self, values: np.ndarray) -> None:
+        """Keep the next row: the values of ``neurons``; collective."""
+        self.values[self.row - self.first, self.order] = values
         self.row += 1
-        self.tick = tick_at(self.grid.ms(self.row)) if self.row < self.n_rows else None
         if self.row == self.stop:
             self._flush()
 
@@ -232,15 +241,45 @@ class Recorder:
             else:
                 gids_sampled = columns_of(network, recording)
                 self.samples.append(Samples(communicator, sink, grid, gids_sampled, division, to_local))
+        self.crowded = CROWD * sum(samples.n_columns for samples in self.samples) > network.n_neurons
+        self.ptr = np.cumsum([0, *(len(samples.neurons) for samples in self.samples)])
+        self.neurons = np.concatenate([np.empty(0, np.int64), *(samples.neurons for samples in self.samples)])
 
-    def next(self, until: int) -> int:
-        """Return the absolute tick of the next sample, or ``until`` if that is earlier."""
-        return min([until, *(samples.tick for samples in self.samples if samples.tick is not None)])
-
-    def sample(self, session: Session) -> None:
-        """Take the samples of the tick at which a session stands; collective."""
+    def watch(self, session: Session, until: int) -> tuple[int, Watch]:
+        """Return how far the session is to go, at most to the absolute tick ``until``, and what to read on the way, but for what is read
+        now; the same tick on all ranks."""
+        self.read(session)
+        halt = self.crowded and not session.schedule.WHOLE
         for samples in self.samples:
-            samples.take(session)
+            row = samples.row + (0 if halt else samples.limit)
+            if row < samples.n_rows:
+                until = min(until, tick_at(samples.grid.ms(row)))
+        return until, self._rows(session, until)
+
+    def _rows(self, session: Session, until: int) -> Watch:
+        """Return what to read before the absolute tick ``until``."""
+        ticks = [samples.ticks(session.origin, until) for samples in self.samples]
+        if not any(map(len, ticks)):
+            return nothing()
+        group = np.repeat(np.arange(len(ticks)), [len(own) for own in ticks])
+        tick = np.concatenate(ticks)
+        order = np.argsort(tick, kind="stable")
+        sizes = np.diff(self.ptr)[group[order]]
+        first = np.cumsum(sizes) - sizes
+        return Watch(tick[order], group[order], first, self.ptr, self.neurons, np.empty(int(sizes.sum())))
+
+    def keep(self, watch: Watch) -> None:
+        """Keep what was read; collective."""
+        for group, first in zip(watch.group.tolist(), watch.first.tolist(), strict=True):
+            samples = self.samples[group]
+            samples.keep(watch.value[first : first + len(samples.neurons)])
+
+    def read(self, session: Session) -> None:
+        """Take the samples of the tick at which the session stands; collective."""
+        if any(samples.grid.before(session.now + 1) > samples.row for samples in self.samples):
+            watch = self._rows(session, session.now + 1)
+            session.read(watch)
+            self.keep(watch)
 
     def count(self, spikes: np.ndarray, session: Session) -> None:
         """Count the spikes (SPIKE, times from the origin of the session) that the own neurons made since the last call; collective."""

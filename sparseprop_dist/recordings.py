@@ -37,6 +37,17 @@ class Grid:
         """Return the time of row ``k`` (a number or an array), the end of the last bin for k = n."""
         return self.listed[k] if self.listed is not None else self.start + k * self.step
 
+    def before(self, tick: int) -> int:
+        """Return how many rows are before an absolute tick."""
+        ms = tick * 2.0**-TICK_BITS
+        k = int(np.searchsorted(self.listed, ms)) if self.listed is not None else math.floor((ms - self.start) / self.step) + 1
+        k = min(max(k, 0), self.n)
+        while k > 0 and tick_at(self.ms(k - 1)) >= tick:
+            k -= 1
+        while k < self.n and tick_at(self.ms(k)) < tick:
+            k += 1
+        return k
+
 
 @dataclass(frozen=True, eq=False)
 class Recording(ByValue):

@@ -65,7 +65,7 @@ class _Run:
     record: SpikeRecord | None
     statistics: Statistics
     progress: Any
-    recorder: Recorder | None = None
+    recorder: Recorder = field(init=False)
     n_spikes: int = 0
     gid_to_local: Callable[[np.ndarray], np.ndarray] = field(default=lambda gids: gids)
 
@@ -237,11 +237,9 @@ def _loop(run: _Run, end: int) -> None:
     n_windows = -(-end // run.window)
     every = min(max(1, n_windows // REPORTS), MOST_WINDOWS)
     _report(run, 0)
-    if run.recorder is not None:
-        run.recorder.sample(session)
     for k in range(n_windows):
         start = session.now
-        spikes = _advance(run, min((k + 1) * run.window, end))
+        spikes = _advance(run, min((k + 1) * run.window, end), end)
         session.receive(run.routes.exchange(spikes), start)
         run.n_spikes += len(spikes)
         kept = stamps(spikes["time"], spikes["gid"], session.origin)
@@ -255,17 +253,18 @@ def _loop(run: _Run, end: int) -> None:
             _report(run, session.now)
 
 
-def _advance(run: _Run, until: int) -> np.ndarray:
-    """Advance to the absolute tick ``until`` as `Session.advance` does, with a halt wherever something is sampled."""
+def _advance(run: _Run, until: int, end: int) -> np.ndarray:
+    """Advance to the absolute tick ``until`` as `Session.advance` does, and record."""
     session, recorder, advance = run.session, run.recorder, (run.together or run.session).advance
-    if recorder is None:
-        return advance(until)
     spikes = []
     while session.now < until:
-        spikes.append(advance(recorder.next(until)))
-        recorder.sample(session)
+        stop, watch = recorder.watch(session, until)
+        spikes.append(advance(stop, watch))
+        recorder.keep(watch)
     out = np.concatenate(spikes)
     recorder.count(out, session)
+    if session.now == end:
+        recorder.read(session)
     return out
 
 

@@ -132,6 +132,17 @@ class Log(NamedTuple):
     state: np.ndarray  # int64 (STATES, L), what `save` wrote; of a row: first and last word, bits of the weight
 
 
+class Watch(NamedTuple):
+    """What schedules read on their way through a window. W rows, each of a group of neurons at a tick."""
+
+    tick: np.ndarray  # int64 (W,), ascending
+    group: np.ndarray  # int64 (W,)
+    first: np.ndarray  # int64 (W,), where the values of a row start
+    ptr: np.ndarray  # int64 (groups + 1,), neurons of each group
+    neuron: np.ndarray  # int64, local indices, ascending in a group
+    value: np.ndarray  # float64, what was read
+
+
 class Scratch(NamedTuple):
     """Memory that a schedule works in; holds nothing between windows."""
 
@@ -161,6 +172,7 @@ class Scratch(NamedTuple):
     loud: np.ndarray  # int64 (3, L): key, weight (its bits) and reference of arrivals that are replayed
     sorted: np.ndarray  # int64 (3, L): the same, by neuron and time
     member: np.ndarray  # int64 (3, columns): per neuron start and end in `sorted`, and the list of neurons
+    watch: Watch
 
 
 class Work(NamedTuple):
@@ -218,5 +230,6 @@ class Counter(IntEnum):
     WINDOW = 20  # spikes in the buffer when the window began, of a piece that ranks do together
     LOG = 18  # entries of the log
     REMOTE = 19  # spikes of other ranks done, in the window
+    WATCHED = 26  # rows read, of what is watched
     VOLUME = 16  # spikes delivered since states were last checked for overflow
     SIZE = 32  # entries in all

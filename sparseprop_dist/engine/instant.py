@@ -20,6 +20,7 @@ from . import piece
 from .agenda import again, next_own, open_until, shift_of, sweep
 from .listing import list_arrivals
 from .tick import do_tick
+from .watch import read_until
 
 WHOLE = True
 """The schedule works on all neurons at once."""
@@ -81,6 +82,22 @@ def run(w, piece, limit):
 
 
 @njit
+def _pass(w, piece):
+    """Run a piece to its end, and read what is watched on the way; return a status."""
+    watch = w.scratch.watch
+    while w.counters[Counter.WATCHED] < watch.tick.size:
+        row = w.counters[Counter.WATCHED]
+        offset = watch.tick[row] - piece.start
+        if offset >= piece.b:
+            break
+        status = run(w, piece, offset)
+        if status != OK:
+            return status
+        w.counters[Counter.WATCHED] = read_until(w.model, watch, row, piece.start, offset)
+    return run(w, piece, piece.b)
+
+
+@njit
 def begin(w, drive, until, slab_bits, piece_bits):
     """Begin the piece at NOW, unless it was begun before; return a status and the piece."""
     start, a, b = piece.begin(w.counters, until, slab_bits, piece_bits)
@@ -114,7 +131,7 @@ def advance(w, drive, until, slab_bits, piece_bits):
     while w.counters[Counter.NOW] < until:
         status, here = begin(w, drive, until, slab_bits, max(0, piece_bits - w.counters[Counter.SHORTER]))
         if status == OK and w.counters[Counter.BLOCK] == 1:
-            status = run(w, here, here.b)
+            status = _pass(w, here)
         if status == OK:
             status = end(w, here, slab_bits)
         if status != OK:

@@ -23,6 +23,7 @@ from . import piece
 from .arrivals import row_of, weight_of
 from .emission import emit, fire, sort_spikes
 from .listing import LOCAL_MASK, list_arrivals
+from .watch import read_until, rows_of
 
 WHOLE = True
 """The schedule saves the state of all neurons at once."""
@@ -133,9 +134,11 @@ def _run(model, blocks, synapses, n_arrivals, start, a, b, scratch, flight, trai
     scratch.own[:, 0] = NEVER
     for i in range(blocks.first[-1]):
         n_heap = _push_own(model, i, start, a, a, b, scratch, n_heap)
+    w, w_stop = rows_of(scratch.watch, start, a, b)
     while n_heap > 0 or m < n_arrivals:
         own = a + (scratch.heap[0] >> LOCAL_BITS) if n_heap > 0 else NEVER
         now = min(own, a + (scratch.loud[0, m] >> LOCAL_BITS) if m < n_arrivals else NEVER)
+        w = read_until(model, scratch.watch, w, start, now)
         begin = counters[Counter.EMITTED]
         status, n_heap = _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_heap)
         while status == OK and m < n_arrivals and a + (scratch.loud[0, m] >> LOCAL_BITS) == now:
@@ -145,6 +148,8 @@ def _run(model, blocks, synapses, n_arrivals, start, a, b, scratch, flight, trai
             status, n_heap = _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, counters, begin, n_heap)
         if status != OK:
             return status
+    if w < w_stop:
+        read_until(model, scratch.watch, w, start, b - 1)
     return OK
 
 

@@ -15,7 +15,8 @@ from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, Simu
 from ..models.mixed import members
 from ..models.protocol import CELLS, STATES
 from ..queue import BUCKETS
-from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Work
+from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Watch, Work
+from .watch import nothing, read_until
 
 LIMIT_IN_THRESHOLDS = 1 << 12
 """What `models.lif.LIMIT` is in units of V_th - V_reset, at least."""
@@ -79,6 +80,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         loud=np.zeros((3, capacity), np.int64),
         sorted=np.zeros((3, capacity), np.int64),
         member=np.zeros((3, columns), np.int64),
+        watch=nothing(),
     )
 
 
@@ -116,23 +118,24 @@ class Session:
         """Absolute tick up to which everything is done."""
         return self.origin + int(self.counters[Counter.NOW])
 
-    def advance(self, until: int) -> np.ndarray:
+    def advance(self, until: int, watch: Watch | None = None) -> np.ndarray:
         """Advance to the absolute tick ``until``; return the spikes that were made, in emission order (SPIKE, times counted from the
-        origin).
+        origin). ``watch``, with ticks from now on and before ``until``, is told what was read.
 
         Raises
         ------
         SimulationError
             if the potential of a neuron outgrows its integer.
         """
-        self.begin(until)
+        self.begin(until, watch)
         while (status := self._call(until - self.origin)) != OK:
             self.mend(status)
         return self.spikes()
 
-    def begin(self, until: int) -> None:
+    def begin(self, until: int, watch: Watch | None = None) -> None:
         """Begin a window that ends at the absolute tick ``until``: with no spikes made, and those of spike sources at hand."""
-        self.counters[Counter.EMITTED] = 0
+        self.counters[Counter.EMITTED], self.counters[Counter.WATCHED] = 0, 0
+        self.scratch = self.scratch._replace(watch=watch or nothing())
         self.train = self._train(until - self.origin)
 
     @property
@@ -148,6 +151,12 @@ class Session:
             return self.schedule.advance(self.work, part.drive, until, part.slab_bits, self.piece_bits)
         arrays = (self.flight, self.train, self.emitted, self.scratch, self.counters)
         return self.schedule.advance(part.model, part.blocks, part.synapses, part.drive, *arrays, until, part.slab_bits, self.piece_bits)
+
+    def read(self, watch: Watch) -> None:
+        """Read what is watched now: all its ticks are the one at which the session stands."""
+        now = int(self.counters[Counter.NOW])
+        start = now >> self.part.slab_bits << self.part.slab_bits
+        read_until(self.part.model, watch, 0, start, now - start)
 
     def spikes(self) -> np.ndarray:
         """Return the spikes of the window (SPIKE)."""
@@ -175,7 +184,8 @@ class Session:
         if status in (STATE_OVERFLOW, CASCADE):
             raise SimulationError(self._failure(status))
         if status == EVENTS_FULL:
-            self.scratch = _scratch(self.part, 2 * max(needed, self.scratch.active_row.size), self.schedule.WHOLE)
+            larger = _scratch(self.part, 2 * max(needed, self.scratch.active_row.size), self.schedule.WHOLE)
+            self.scratch = larger._replace(watch=self.scratch.watch)
         if status == SPIKES_FULL and needed > self.emitted.time.size:
             self.emitted = Emitted(*(_larger(old, new) for old, new in zip(self.emitted, _emitted(2 * needed), strict=True)))
         if status == SPIKES_FULL and self.counters[Counter.KEEP] and needed > self.flight.time.size:

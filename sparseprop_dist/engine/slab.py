@@ -38,6 +38,7 @@ from . import piece
 from .arrivals import TARGET_MASK, add_keys, add_rows, collect, drive_weight, keep_cursors, locate, pick_keys, pick_rows
 from .emission import fire, precedes
 from .poisson import generate
+from .watch import WATCHED, mark, read_one, rows_of
 
 WHOLE = False
 """The schedule saves the state of one block at a time."""
@@ -121,11 +122,12 @@ def _sort(scratch, flight, train, n):
 
 
 @njit
-def _replay(model, i, k, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
+def _replay(model, i, k, local, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
     """Run neuron ``i`` (column ``k``) through the piece: quiet cells as sums, loud ones one event at a time, own events before arrivals."""
     restore(model, i, scratch.saved, k)
     m, stop = scratch.member[0, k], scratch.member[1, k]
     now = np.int64(-1)
+    w, w_stop = rows_of(scratch.watch, start, a, b) if scratch.flags[CELLS, k] == WATCHED else (0, 0)
     for c in range(c0, c1):
         if scratch.flags[c, k] == 0:
             accumulate(model, i, scratch.cells[c, 0, k] + scratch.cells[c, 1, k])
@@ -134,6 +136,9 @@ def _replay(model, i, k, gid, start, a, b, c0, c1, shift, scratch, flight, train
         own = own_event(model, i, start, max(a, c << shift, now + 1))
         while True:
             arrival = scratch.sorted[0, m] >> TARGET_BITS if m < stop else NEVER
+            while w < w_stop and scratch.watch.tick[w] - start <= min(own, arrival, end - 1):
+                read_one(model, i, scratch.watch, w, local, start)
+                w += 1
             if min(own, arrival) >= end:
                 break
             if own <= arrival:
@@ -163,10 +168,10 @@ def _pick(synapses, drive, block, columns, shift, scratch):
 
 
 @njit
-def _replay_loud(model, first, n, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
+def _replay_loud(model, first, n, local, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
     for k in range(n):
         if scratch.flags[CELLS, k]:
-            status = _replay(model, first + k, k, gid + k, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
+            status = _replay(model, first + k, k, local + k, gid + k, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
             if status != OK:
                 return status
     return OK
@@ -232,10 +237,13 @@ def _step(model, first, blocks, synapses, drive, flight, train, emitted, scratch
     else:
         scratch.flags[c0:c1, :n] = 1
         scratch.flags[CELLS, :n] = 1
+    mark(scratch.watch, blocks.first[block], n, start, a, b, shift, scratch.flags)
     loud = _pick(synapses, drive, block, columns, shift, scratch)
     before = counters[Counter.EMITTED]
     _sort(scratch, flight, train, loud)
-    status = _replay_loud(model, first, n, blocks.gid[block], start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters)
+    status = _replay_loud(
+        model, first, n, blocks.first[block], blocks.gid[block], start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters
+    )
     if status != OK:
         counters[Counter.CULPRIT] += blocks.first[block] - first
         _put_back(model, first, n, scratch, counters, before)

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import LOG_FULL, OK, SimulationError
-from ..state import WORDS, Counter, Piece
+from ..state import WORDS, Counter, Piece, Watch
 from . import instant, rounds
 from .session import Session, empty_log, empty_remote
+from .watch import read_until
 
 FEW, MANY = 3, 4
 """A window that was settled in so few rounds may be longer next time; in more than the second, it must be shorter."""
@@ -43,7 +44,7 @@ class Together:
     told: int = 0  # spikes that this rank told, again and again
     box: np.ndarray = field(default_factory=lambda: np.zeros((1024, WORDS), np.int64))
 
-    def advance(self, until: int) -> np.ndarray:
+    def advance(self, until: int, watch: Watch | None = None) -> np.ndarray:
         """As `Session.advance`. Collective.
 
         Raises
@@ -52,7 +53,7 @@ class Together:
             on all ranks; on the one that has cause to, it says why.
         """
         session, part = self.session, self.session.part
-        session.begin(until)
+        session.begin(until, watch)
         until -= session.origin
         if session.log.tick.size == 0:
             session.log, session.remote = empty_log(1 << 12), empty_remote(1024)
@@ -65,13 +66,20 @@ class Together:
             now = piece.a if session.counters[Counter.BLOCK] == 1 else piece.b
             while now < piece.b:
                 self.length = self.length or max(1, (piece.b - piece.a) >> 4)
-                limit = min(piece.b, now + self.length)
+                limit = min(piece.b, now + self.length, self._read(piece, now))
                 self._settle(piece, now, limit)
                 now = limit
             status = instant.end(session.work, piece, part.slab_bits)
             if status != OK:
                 session.mend(status)
         return session.spikes()
+
+    def _read(self, piece: Piece, now: int) -> int:
+        """Read what is watched at an offset; return the offset at which something is next."""
+        session, watch = self.session, self.session.scratch.watch
+        row = read_until(session.part.model, watch, int(session.counters[Counter.WATCHED]), piece.start, now)
+        session.counters[Counter.WATCHED] = row
+        return int(watch.tick[row]) - piece.start if row < watch.tick.size else piece.b
 
     def _settle(self, piece: Piece, now: int, limit: int) -> None:
         """Settle the window [now, limit)."""
