@@ -1,0 +1,235 @@
+"""Currents that vary in time, for kernels: sums of straight pieces and sines, their values, and their integrals against e^(rate t).
+
+Owns the tables of the currents of a rank, one *set* for each sum that a population gets, and their arithmetic. Knows no neuron. Times are
+integer ticks from the origin; the phase of a sine at a slab's start is made from the number of the slab, in integers: as right late in a
+run as early (``docs/design/varying_currents.md``).
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.clock import TICK, TICK_BITS
+from sparseprop_dist.elementary import PI, exp_to_quarter, sin_cos
+from sparseprop_dist.errors import InputError
+from sparseprop_dist.inputs import Current, Sine
+from sparseprop_dist.jit import njit
+
+PAST = -(1 << 62)
+"""A tick before all: there begins the piece without current."""
+LIMB = 24
+"""Bits of a limb of the turns in a slab, of which there are three: the product of a limb with the number of a slab fits 63 bits."""
+LEAST_SLAB_BITS = 22
+"""With sines, a slab has at least this power of two of ticks: its number (below 2^39) times a limb is below 2^63."""
+
+
+PIECE = np.dtype(
+    [
+        ("begin", np.int64),  # tick
+        ("value", np.float64),  # pA, at begin
+        ("slope", np.float64),  # pA per tick
+    ],
+    align=True,
+)
+SINE = np.dtype(
+    [
+        ("amplitude", np.float64),  # pA
+        ("frequency", np.float64),  # Hz
+        ("on", np.int64),  # tick
+        ("off", np.int64),  # tick
+        ("speed", np.float64),  # radians per tick
+        ("high", np.int64),  # turns in a slab less whole ones, in limbs
+        ("middle", np.int64),
+        ("low", np.int64),
+        ("origin", np.float64),  # turns at the origin
+    ],
+    align=True,
+)
+
+
+class Currents(NamedTuple):
+    """Sets of currents, which cut the arrays of pieces and sines."""
+
+    piece_ptr: np.ndarray  # int64 (sets + 1,)
+    sine_ptr: np.ndarray  # int64 (sets + 1,)
+    piece: Any  # np.recarray of PIECE
+    sine: Any  # np.recarray of SINE
+    length: int  # of a slab, ticks
+
+    @staticmethod
+    def make(sets: Sequence[Sequence[Current]], slab_bits: int) -> "Currents":
+        """Return the tables of sums of currents, with the origin at time 0.
+
+        Raises
+        ------
+        InputError
+            for sines with a slab so short that its number outgrows the arithmetic of phases.
+        """
+        pieces = [_summed(currents) for currents in sets]
+        sines = [[_sine(sine, slab_bits) for current in currents for sine in current.sines()] for currents in sets]
+        flat = [sine for own in sines for sine in own]
+        if flat and slab_bits < LEAST_SLAB_BITS:
+            raise InputError(f"a sine current needs time constants of at least {4.0 * 2.0 ** (LEAST_SLAB_BITS - TICK_BITS):.2g} ms")
+        return Currents(
+            piece_ptr=np.cumsum([0, *map(len, pieces)]),
+            sine_ptr=np.cumsum([0, *map(len, sines)]),
+            piece=np.concatenate(pieces).view(np.recarray),
+            sine=np.array(flat, SINE).view(np.recarray),
+            length=1 << slab_bits,
+        )
+
+    def _own(self, which: int) -> tuple[Any, Any]:
+        """Pieces and sines of a set."""
+        return self.piece[slice(*self.piece_ptr[which : which + 2])], self.sine[slice(*self.sine_ptr[which : which + 2])]
+
+    def most(self, which: int) -> float:
+        """Return a bound on the absolute current of a set, pA."""
+        piece, sine = self._own(which)
+        span = np.where(piece.slope == 0.0, 0, np.append(piece.begin[1:], 0) - piece.begin)
+        return float(np.abs([piece.value, piece.value + piece.slope * span]).max() + np.abs(sine.amplitude).sum())
+
+    def pieces_in_slab(self, which: int) -> int:
+        """Return how many pieces a slab can meet."""
+        begin = self._own(which)[0].begin[1:]
+        return 1 + int(np.unique(begin // self.length, return_counts=True)[1].max(initial=0))
+
+    def turns_in_slab(self, which: int) -> int:
+        """Return how often the current of a set can pass any one value in a slab.
+
+        The sum of a straight line and n sines solves a linear equation of order 2n + 2, so on a stretch shorter than half the shortest
+        period it has at most 2n + 1 zeros.
+        """
+        sine = self._own(which)[1]
+        halves = float(sine.speed.max(initial=0.0)) * self.length / PI
+        return (self.pieces_in_slab(which) + math.ceil(halves) + 1) * (2 * sine.size + 1)
+
+    def keep_origin(self, shift: int) -> None:
+        """Count times from an origin that is ``shift`` ticks later."""
+        piece, sine = self.piece, self.sine
+        moved = np.maximum(piece.begin - shift, PAST)
+        piece.value += piece.slope * (moved - (piece.begin - shift))
+        piece.begin = moved
+        sine.on = np.maximum(sine.on - shift, PAST)
+        sine.off = np.where(sine.off == -PAST, -PAST, np.maximum(sine.off - shift, PAST))
+        for k in range(sine.size):
+            sine.origin[k] = float((Fraction(float(sine.origin[k])) + _turns(sine.frequency[k], shift)) % 1)
+
+
+def _sine(sine: Sine, slab_bits: int) -> tuple[float, ...]:
+    """Return a row of SINE."""
+    high, middle, low = _limbs(_turns(sine.frequency, 1 << slab_bits))
+    speed = 2.0 * PI * (sine.frequency * TICK / 1e3)
+    return sine.amplitude, sine.frequency, sine.on, sine.off, speed, high, middle, low, float(Fraction(sine.turns) % 1)
+
+
+def _turns(frequency: float, ticks: int) -> Fraction:
+    """Turns of a sine in so many ticks, without loss."""
+    return Fraction(float(frequency)) * ticks / (1000 << TICK_BITS)
+
+
+def _limbs(turns: Fraction) -> list[int]:
+    scaled = round((turns % 1) * (1 << 3 * LIMB)) % (1 << 3 * LIMB)
+    return [scaled >> 2 * LIMB, scaled >> LIMB & (1 << LIMB) - 1, scaled & (1 << LIMB) - 1]
+
+
+def _summed(currents: Sequence[Current]) -> np.ndarray:
+    """Return the straight pieces (PIECE) of a sum."""
+    parts = [current.pieces() for current in currents]
+    begin = np.unique(np.concatenate([own for own, _, _ in parts]))
+    value, slope = np.zeros(len(begin)), np.zeros(len(begin))
+    for own, values, slopes in parts:
+        k = np.searchsorted(own, begin, side="right") - 1
+        here = k >= 0
+        value += np.where(here, values[k] + slopes[k] * (begin - own[k]), 0.0)
+        slope += np.where(here, slopes[k], 0.0)
+    pieces = np.zeros(len(begin) + 1, PIECE)
+    pieces["begin"][0] = PAST
+    pieces["begin"][1:], pieces["value"][1:], pieces["slope"][1:] = begin, value, slope
+    return pieces
+
+
+# --- kernels ---
+
+PHI_1 = tuple(1.0 / math.factorial(n + 1) for n in range(16))
+"""Series of (e^z - 1)/z; for abs(z) <= 1/2 the remainder is below 1e-19."""
+PHI_2 = tuple(1.0 / (math.factorial(n) * (n + 2)) for n in range(16))
+"""Series of the integral of s e^(z s) over [0, 1]."""
+
+
+@njit
+def piece_at(currents, which, tick):
+    """Return the piece of a set that holds at a tick."""
+    low, high = currents.piece_ptr[which], currents.piece_ptr[which + 1]
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if currents.piece[middle].begin <= tick:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit
+def angle(currents, q, start, offset):
+    """Return the angle of a sine, in radians, at an offset in the slab that starts at tick ``start``, less whole turns at its start."""
+    n = start // currents.length
+    high, middle, low = currents.sine[q].high, currents.sine[q].middle, currents.sine[q].low
+    one = (1 << LIMB) - 1
+    both = (((high * n) & one) << LIMB) + ((middle * n) & ((1 << 2 * LIMB) - 1)) & ((1 << 2 * LIMB) - 1)
+    turn = both * 2.0 ** (-2 * LIMB) + low * n * 2.0 ** (-3 * LIMB) + currents.sine[q].origin
+    return 2.0 * PI * (turn - np.floor(turn + 0.5)) + currents.sine[q].speed * offset
+
+
+@njit
+def sines_at(currents, which, start, begin, offset):
+    """Return the sum of the sines of a set that are on at the offset ``begin``, its derivative (per tick), and a bound on the absolute
+    second derivative."""
+    value = slope = bend = 0.0
+    for q in range(currents.sine_ptr[which], currents.sine_ptr[which + 1]):
+        if currents.sine[q].on <= start + begin < currents.sine[q].off:
+            s, c = sin_cos(angle(currents, q, start, offset))
+            speed = currents.sine[q].speed
+            value += currents.sine[q].amplitude * s
+            slope += currents.sine[q].amplitude * speed * c
+            bend += abs(currents.sine[q].amplitude) * speed * speed
+    return value, slope, bend
+
+
+@njit
+def _series(coefficients, z):
+    total = coefficients[15]
+    for n in range(14, -1, -1):
+        total = coefficients[n] + z * total
+    return total
+
+
+@njit
+def sine_integral(rate, speed, d, s, c):
+    """Return the integral of sin(a + speed x) e^(rate x) over x from 0 to ``d``, with s = sin a and c = cos a; 0 <= rate d <= 1/2."""
+    x, y = rate * d, speed * d
+    if x * x + y * y <= 0.25:
+        real, imaginary = PHI_1[15], 0.0
+        for n in range(14, -1, -1):
+            real, imaginary = PHI_1[n] + (real * x - imaginary * y), real * y + imaginary * x
+        return d * (c * imaginary + s * real)
+    grown, (sine, cosine) = exp_to_quarter(0.5 * x), sin_cos(y)
+    real, imaginary = grown * grown * cosine - 1.0, grown * grown * sine
+    return ((c * imaginary + s * real) * rate - (c * real - s * imaginary) * speed) / (rate * rate + speed * speed)
+
+
+@njit
+def integral(currents, which, start, begin, value, slope, rate, d):
+    """Return the integral of I(begin + x) e^(rate x) over x from 0 to ``d`` (pA ticks), within one piece, whose straight part has ``value``
+    and ``slope`` at the offset ``begin``."""
+    z = rate * d
+    total = d * (value * _series(PHI_1, z))
+    if slope != 0.0:
+        total += d * d * (slope * _series(PHI_2, z))
+    for q in range(currents.sine_ptr[which], currents.sine_ptr[which + 1]):
+        if currents.sine[q].on <= start + begin < currents.sine[q].off:
+            s, c = sin_cos(angle(currents, q, start, begin))
+            total += currents.sine[q].amplitude * sine_integral(rate, currents.sine[q].speed, d, s, c)
+    return total

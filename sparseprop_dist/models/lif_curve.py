@@ -1,0 +1,244 @@
+"""The threshold of LIF neurons with a current that varies in time, as a curve over a slab.
+
+In the frame of a slab (``models.lif_record``), with ``drive(t) = scale integral of I(s) e^((s - half)/tau_m) ds`` from the slab's start, a
+state ``y`` stays as it is between inputs, and V is at threshold when y meets the curve
+
+    theta(t) = threshold e^((t - half)/tau_m) - slope (t - half) - drive(t).
+
+theta falls where I(t) is above ``rheobase``, the current that holds V at threshold, and rises where it is below. So it is cut where I
+passes that value: on each *part* it is monotone, and no crossing can be missed. Neurons of the same parameters share a curve.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.elementary import exp_frame
+from sparseprop_dist.jit import njit
+from sparseprop_dist.models.current import Currents, integral, piece_at, sines_at
+
+NO_SLAB = -1
+
+
+KIND = np.dtype(
+    [
+        ("which", np.int64),  # set of currents
+        ("rate", np.float64),  # 1/tau_m, per tick
+        ("threshold", np.float64),  # quanta, as in LIFRecord
+        ("drift", np.float64),  # quanta per tick: drive of a neuron that does not leak
+        ("scale", np.float64),  # quanta per tick and pA
+        ("rheobase", np.float64),  # pA
+        ("key", np.int64),  # tick at which the slab starts for which the curve is filled, or NO_SLAB
+        ("parts", np.int64),  # their number
+        ("least", np.int64),  # the lowest theta in the slab
+    ],
+    align=True,
+)
+PART = np.dtype(
+    [
+        ("begin", np.int64),  # offset
+        ("theta", np.int64),  # the others: at begin
+        ("drive", np.float64),  # pA ticks
+        ("value", np.float64),  # pA, straight part of the current
+        ("slope", np.float64),  # pA per tick
+    ],
+    align=True,
+)
+
+
+class Curves(NamedTuple):
+    """One curve for each kind of neuron, filled for a slab when it is first asked for."""
+
+    kind: Any  # np.recarray of KIND
+    part: Any  # np.recarray of PART (kinds, room); one more than the number of parts is in use, for the end of the slab
+    half: float  # half a slab, ticks
+
+    @staticmethod
+    def make(rows: np.ndarray, currents: Currents, half: float) -> "Curves":
+        """Return curves that are not filled; ``rows``: set, rate, threshold, drift, scale of each kind."""
+        sets = range(len(currents.piece_ptr) - 1)
+        room = 2 + max(currents.pieces_in_slab(own) + currents.turns_in_slab(own) for own in sets)
+        kind = np.zeros(len(rows), KIND)
+        for name, column in zip(KIND.names or (), rows.T, strict=False):
+            kind[name] = column
+        kind["rheobase"] = (kind["rate"] * kind["threshold"] - kind["drift"]) / kind["scale"]
+        kind["key"] = NO_SLAB
+        return Curves(kind.view(np.recarray), np.zeros((len(rows), room), PART).view(np.recarray), half)
+
+
+@njit
+def _excess(curves, currents, c, start, begin, value, slope, offset):
+    """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative, in the piece whose straight part
+    has ``value`` and ``slope`` at ``begin``."""
+    sines, rise, bend = sines_at(currents, curves.kind[c].which, start, begin, offset)
+    return value + slope * (offset - begin) + sines - curves.kind[c].rheobase, slope + rise, bend
+
+
+@njit
+def _sign_change(curves, currents, c, start, begin, value, slope, low, high):
+    """Return the offset in [low, high], where I less rheobase is monotone, at which it changes its sign; ``begin`` if it does not."""
+    below = _excess(curves, currents, c, start, begin, value, slope, float(low))[0]
+    above = _excess(curves, currents, c, start, begin, value, slope, float(high))[0]
+    if not ((below < 0.0 and above > 0.0) or (below > 0.0 and above < 0.0)):
+        return begin
+    while high - low > 1:
+        middle = (low + high) >> 1
+        excess = _excess(curves, currents, c, start, begin, value, slope, float(middle))[0]
+        if (excess < 0.0) == (below < 0.0):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@njit
+def _turn(curves, currents, c, start, begin, value, slope, end):
+    """Return the first offset after ``begin`` at which theta turns, ``end`` if it does not.
+
+    Steps over stretches on which the excess of I cannot be 0, or is monotone, as its second derivative is bounded; others are halved, until
+    what could be missed is rounding.
+    """
+    x, h = begin, end - begin
+    while x < end:
+        h = min(h, end - x)
+        excess, rise, bend = _excess(curves, currents, c, start, begin, value, slope, x + 0.5 * h)
+        monotone = abs(rise) >= 0.5 * bend * h
+        if abs(excess) <= 0.5 * abs(rise) * h + 0.125 * bend * h * h:
+            if not monotone and h > 1 and bend * h * h > 2.0**-50 * (abs(curves.kind[c].rheobase) + abs(value)):
+                h >>= 1
+                continue
+            at = _sign_change(curves, currents, c, start, begin, value, slope, x, x + h)
+            if begin < at < end:
+                return at
+        x += h
+        h *= 2
+    return end
+
+
+@njit
+def _integrate(curves, currents, c, start, begin, value, slope, offset):
+    """Return what the current adds to the drive from ``begin`` to ``offset``, pA ticks."""
+    grown = exp_frame((begin - curves.half) * curves.kind[c].rate)
+    return grown * integral(currents, curves.kind[c].which, start, begin, value, slope, curves.kind[c].rate, offset - begin)
+
+
+@njit
+def _fill_piece(curves, currents, c, start, n, begin, end, value, slope, drive):
+    """Add the parts of one piece of the current; return their number so far, and the drive at the end."""
+    room = curves.part.shape[1]
+    while begin < end:
+        turn = _turn(curves, currents, c, start, begin, value, slope, end) if n + 2 < room else end
+        curves.part[c, n].begin, curves.part[c, n].drive, curves.part[c, n].value, curves.part[c, n].slope = begin, drive, value, slope
+        drive += _integrate(curves, currents, c, start, begin, value, slope, float(turn))
+        value += slope * (turn - begin)
+        begin = turn
+        n += 1
+    return n, drive
+
+
+@njit
+def _fill(curves, currents, c, start):
+    which, length = curves.kind[c].which, currents.length
+    k = piece_at(currents, which, start)
+    n, begin, drive = np.int64(0), np.int64(0), 0.0
+    while begin < length:
+        last = k + 1 == currents.piece_ptr[which + 1]
+        end = length if last else min(length, currents.piece[k + 1].begin - start)
+        value = currents.piece[k].value + currents.piece[k].slope * (start + begin - currents.piece[k].begin)
+        n, drive = _fill_piece(curves, currents, c, start, n, begin, end, value, currents.piece[k].slope, drive)
+        begin = end
+        k += 1
+    curves.part[c, n].begin, curves.part[c, n].drive = length, drive
+    curves.kind[c].parts, curves.kind[c].key = n, start
+    for p in range(n + 1):
+        curves.part[c, p].theta = stand(curves, currents, c, curves.part[c, p].drive, curves.kind[c].threshold, curves.part[c, p].begin)
+        curves.kind[c].least = min(curves.kind[c].least, curves.part[c, p].theta) if p else curves.part[c, 0].theta
+
+
+@njit
+def ensure(curves, currents, c, start):
+    """Fill a curve for the slab that starts at tick ``start``, if it is not."""
+    if curves.kind[c].key != start:
+        _fill(curves, currents, c, start)
+
+
+@njit
+def stand(curves, currents, c, drive, value, offset):
+    """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset, where the current made ``drive`` so far."""
+    away = offset - curves.half
+    return np.int64(np.rint(value * exp_frame(away * curves.kind[c].rate) - curves.kind[c].drift * away - curves.kind[c].scale * drive))
+
+
+@njit
+def drive_at(curves, currents, c, start, offset):
+    """Return the drive (pA ticks) at an integer offset."""
+    ensure(curves, currents, c, start)
+    p, parts = np.int64(0), curves.kind[c].parts
+    while p < parts and curves.part[c, p + 1].begin <= offset:
+        p += 1
+    if curves.part[c, p].begin == offset:
+        return curves.part[c, p].drive
+    begin, value, slope = curves.part[c, p].begin, curves.part[c, p].value, curves.part[c, p].slope
+    return curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, float(offset))
+
+
+@njit
+def _crossing(curves, currents, c, start, p, y):
+    """Return the offset in part ``p``, rounded to a tick, at which theta is ``y``, which lies between its ends: Newton's steps, halving
+    where they leave what is left."""
+    begin, value, slope, rate = curves.part[c, p].begin, curves.part[c, p].value, curves.part[c, p].slope, curves.kind[c].rate
+    first, last = curves.part[c, p].theta, curves.part[c, p + 1].theta
+    low, high = float(begin), float(curves.part[c, p + 1].begin)
+    x = low + (high - low) * (float(first - y) / float(first - last))
+    for _ in range(100):
+        away = x - curves.half
+        grown = exp_frame(away * rate)
+        drive = curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, x)
+        above = (curves.kind[c].threshold * grown - curves.kind[c].drift * away - curves.kind[c].scale * drive) - y
+        fall = grown * curves.kind[c].scale * _excess(curves, currents, c, start, begin, value, slope, x)[0]
+        if (above > 0.0) == (last < first):
+            low = x
+        else:
+            high = x
+        step = above / fall if fall != 0.0 else 4.0 * curves.half
+        x += step
+        if not low <= x <= high:
+            x, step = 0.5 * (low + high), 0.5 * (high - low)
+        if abs(step) < 0.03125:
+            break
+    return np.int64(np.rint(x))
+
+
+@njit
+def first_up(curves, currents, c, start, y, after, never):
+    """Return the first offset, at or after ``after``, at which theta is at ``y`` or below; ``never`` if there is none in the slab.
+
+    It is the first of a set of offsets that depends on ``y`` and the slab alone, whenever it is asked for.
+    """
+    ensure(curves, currents, c, start)
+    parts = curves.kind[c].parts
+    if y < curves.kind[c].least:
+        return never
+    for p in range(parts):
+        begin, end, first, last = curves.part[c, p].begin, curves.part[c, p + 1].begin, curves.part[c, p].theta, curves.part[c, p + 1].theta
+        if (end <= after and p + 1 < parts) or y < min(first, last):
+            continue
+        if last < first:
+            return max(after, begin if y >= first else _crossing(curves, currents, c, start, p, y))
+        if y >= last or after < _crossing(curves, currents, c, start, p, y):
+            return max(after, begin)
+    return never
+
+
+@njit
+def lowest(curves, currents, c, start, a, b):
+    """Return what a state must reach to meet theta at an offset in [a, b), less a guard for rounding."""
+    ensure(curves, currents, c, start)
+    least = min(
+        stand(curves, currents, c, drive_at(curves, currents, c, start, a), curves.kind[c].threshold, a),
+        stand(curves, currents, c, drive_at(curves, currents, c, start, b), curves.kind[c].threshold, b),
+    )
+    for p in range(1, curves.kind[c].parts):
+        if a < curves.part[c, p].begin < b:
+            least = min(least, curves.part[c, p].theta)
+    return least - 2 - (abs(least) >> 40)
