@@ -5,7 +5,7 @@ seen from one rank; a *block* is a run of at most 2^block_bits neurons of one po
 fit the cache, or all (event-driven schedules); a *row* is what one source sends to one block by one pathway.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,6 +199,7 @@ class Piece(NamedTuple):
     shift: int  # log2 of the ticks in a bucket
 
 
+@unique
 class Counter(IntEnum):
     """Names of the entries of the array of counters, int64, that kernels advance."""
 
@@ -218,18 +219,18 @@ class Counter(IntEnum):
     HEAP = 13  # keys on the heap
     ARRIVAL = 14  # arrivals of the piece done
     ARRIVALS = 15  # and in all
-    FULL = 17  # 1: an entry of the queue was lost, since there was no room
-    REMOTES = 21  # spikes of other ranks, in the window
-    DONE = 22  # offset up to which the window was run
-    FAILED = 23  # status with which its run ended, with CULPRIT
-    ENTRIES = 26  # neurons that the last sweep found
-    SHIFT = 27  # log2 of the ticks in a bucket of the piece
-    SHORTER = 28  # pieces are 2^SHORTER times shorter than they may be
-    TICK = 24  # offset at which it ended
-    CHANGED = 25  # 1: the last round changed what is told
-    WINDOW = 20  # spikes in the buffer when the window began, of a piece that ranks do together
-    LOG = 18  # entries of the log
-    REMOTE = 19  # spikes of other ranks done, in the window
-    WATCHED = 26  # rows read, of what is watched
-    VOLUME = 16  # spikes delivered since states were last checked for overflow
+    FULL = 16  # 1: an entry of the queue was lost, since there was no room
+    REMOTES = 17  # spikes of other ranks, in the window
+    DONE = 18  # offset up to which the window was run
+    FAILED = 19  # status with which its run ended, with CULPRIT
+    ENTRIES = 20  # neurons that the last sweep found
+    SHIFT = 21  # log2 of the ticks in a bucket of the piece
+    SHORTER = 22  # pieces are 2^SHORTER times shorter than they may be
+    TICK = 23  # offset at which it ended
+    CHANGED = 24  # 1: the last round changed what is told
+    WINDOW = 25  # spikes in the buffer when the window began, of a piece that ranks do together
+    LOG = 26  # entries of the log
+    REMOTE = 27  # spikes of other ranks done, in the window
+    WATCHED = 28  # rows read, of what is watched
+    VOLUME = 29  # spikes delivered since states were last checked for overflow
     SIZE = 32  # entries in all

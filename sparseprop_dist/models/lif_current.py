@@ -26,6 +26,7 @@ from sparseprop_dist.models.protocol import (
     candidates,
     carry,
     is_resting,
+    mark,
     own_event,
     potential,
     receive,
@@ -252,3 +253,8 @@ def _strike_back(model, first, alike, words, begin, stop, weight, start, offset)
 @implements(is_resting, DrivenLIFRecord)
 def _is_resting(model, i):
     return model.lif.release[i] != FREE
+
+
+@implements(mark, DrivenLIFRecord)
+def _mark(model, i):
+    return mark(model.lif, i)
