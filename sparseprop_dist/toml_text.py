@@ -97,6 +97,8 @@ def value_text(value: Any) -> str:
         return value_text({"distribution": value.kind} | {field.name: getattr(value, field.name) for field in fields})
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key_text(key)} = {value_text(item)}" for key, item in value.items()) + "}"
+    if callable(value):
+        raise InputError("the network holds a function of Python, which no TOML file can; give its text instead, as an expression")
     raise TypeError(f"TOML has no {type(value).__name__}")
 
 

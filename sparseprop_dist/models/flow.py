@@ -73,20 +73,23 @@ class OneVariable(Model):
     @classmethod
     def record(cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], slab_bits: int) -> FlowRecord:
         """Return the kernel record of neurons at time 0; see `Model.record`. All models of one variable share one."""
-        sets: dict[tuple[Any, ...], tuple[OneVariable, tuple[float, ...], int]] = {}
+        sets: dict[Any, int] = {}
+        tables: list[Table] = []
         kinds = []
         for model, values in parts:
             assert isinstance(model, OneVariable)
-            rows, own = np.unique(np.stack(np.broadcast_arrays(*model.lines(values)), axis=1), axis=0, return_inverse=True)
-            first = {kind: position for position, kind in reversed(list(enumerate(own.ravel().tolist())))}
+            rows, first, own = np.unique(
+                np.stack(np.broadcast_arrays(*model.lines(values)), axis=1), axis=0, return_index=True, return_inverse=True
+            )
+            _check_count(len(tables) + len(rows), model)
             numbers = []
-            for kind, row in enumerate(rows.tolist()):
-                line = tuple(row)
-                sets.setdefault((model.flow_key(), line), (model, line, int(values["gid"][first[kind]])))
-                numbers.append(list(sets).index((model.flow_key(), line)) if len(sets) <= MOST_SETS else 0)
+            for row, gid in zip(rows.tolist(), values["gid"][first].tolist(), strict=True):
+                key = (model.flow_key(), tuple(row))
+                if key not in sets:
+                    sets[key] = len(tables)
+                    tables.append(_of_neuron(gid, model, row))
+                numbers.append(sets[key])
             kinds.append(np.array(numbers)[own.ravel()])
-            _check_count(len(sets), model)
-        tables = [_of_neuron(gid, model, line) for model, line, gid in sets.values()]
         joined = {name: np.concatenate([values[_own_name(model, name)] for model, values in parts]) for name in COMMON}
         return FlowRecord.make(tables, np.concatenate(kinds), joined, slab_bits)
 
@@ -105,12 +108,12 @@ def _own_name(model: Model, name: str) -> str:
 def _check_count(count: int, model: OneVariable) -> None:
     if count > MOST_SETS:
         raise InputError(
-            f"the neurons have {count} or more sets of {', '.join(model.shaping)}; at most {MOST_SETS} on a rank can be tabulated; let "
-            "neurons share values, such as a thousand that are spread as the law is, or use more ranks"
+            f"neurons of one variable have up to {count} different sets of {', '.join(model.shaping)} on a rank; at most {MOST_SETS} can "
+            "be tabulated; let neurons share values, such as some hundred that are spread as the law is, or use more ranks"
         )
 
 
-def _of_neuron(gid: int, model: OneVariable, line: tuple[float, ...]) -> Table:
+def _of_neuron(gid: int, model: OneVariable, line: Sequence[float]) -> Table:
     try:
         return model.tabulated(*line)
     except InputError as error:

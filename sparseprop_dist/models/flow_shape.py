@@ -24,8 +24,8 @@ NEAR = REACHES[-1]
 FINE, COARSE = 2560, 32
 """Samples in detail, and of each octave below: what is narrower than 5e-4 of V_th - V_reset on both sides of a zero can be missed."""
 MOST_ZEROS = 16
-TOUCH = 2.0**-40
-"""A minimum of abs(F) that is this part of F next to it cannot be told from a zero."""
+TOUCH = 2.0**-30
+"""A minimum of abs(F) that is this part of F a sample away counts as a zero: the flow would take hours to pass it."""
 LEAST_SLOPE = 1e-6
 """A zero of F is simple if its tangent there gives at least this part of F in the neighbourhood that a polynomial fits."""
 
@@ -99,7 +99,10 @@ def samples(
 ) -> tuple[Floats, Floats]:
     """Potentials from the lowest that is covered to the highest, ``marks`` among them, and F there."""
     low = V_reset - unit * 2**NEAR
-    even = low + (top - low) / (FINE - 1) * np.arange(FINE - 1)
+    step = (top - low) / (FINE - 1)
+    even = low + step * np.arange(FINE - 1)
+    for mark in marks:  # next to one, a sample would hide a dip
+        even = even[np.abs(even - mark) > 0.25 * step]
     near = np.unique(np.concatenate([even, [mark for mark in marks if low < mark < top], [top]]))
     far = [V_reset - unit * (2.0 ** (octave + 1) - 2.0**octave / COARSE * np.arange(COARSE)) for octave in range(NEAR, reach)]
     V = np.concatenate([*far[::-1], near])
@@ -137,6 +140,10 @@ def _least(F: Callable[[Floats], Floats], low: float, high: float, sign: float) 
     return V, float(F(np.array([V]))[0])
 
 
+def _touching(V: float) -> InputError:
+    return InputError(f"F touches 0 at V = {V:.6g} mV without crossing it; change the drive so that it crosses 0, or stays away from it")
+
+
 def brackets(F: Callable[[Floats], Floats], V: Floats, values: Floats) -> list[tuple[float, float]]:
     """Pairs of potentials with one zero of F in between, or at both, in ascending order."""
     found: list[tuple[float, float]] = []
@@ -147,6 +154,9 @@ def brackets(F: Callable[[Floats], Floats], V: Floats, values: Floats) -> list[t
     found += [(float(V[k]), float(V[k + 1])) for k in np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0.0).tolist()]
     size = np.minimum(np.abs(values), 1e300)
     before, here, after = size[:-2], size[1:-1], size[2:]
+    touches = (here <= TOUCH * np.minimum(before, after)) & (np.sign(values[:-2]) == np.sign(values[2:]))
+    if touches.any():
+        raise _touching(float(V[1:-1][touches][0]))
     bend = before - 2.0 * here + after
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         depth = here - (after - before) ** 2 / (8.0 * bend)

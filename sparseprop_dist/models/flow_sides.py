@@ -36,6 +36,8 @@ FEW_CUTS = 2
 """If the shortest octave needs more, a function wants shorter ones."""
 MANY_CELLS = 256
 """If one direction needs more, it is laid out from both ends of a piece."""
+FAR = 16.0
+"""Or if V flows by this times itself in the time from the fast end, at its speed somewhere: a distance in time has 53 bits."""
 FINER = 20
 """Times are summed in units this power of two finer than a quantum."""
 
@@ -194,18 +196,25 @@ def _from(piece: Piece, side: Side, start: int, sign: int, length: int, per_ms: 
     return Side(start - sign * offset(n), sign / (length + offset(n)), cells, piece.slow + powers[:, 0], powers[:, 1:])
 
 
+def _longest(piece: Piece, side: Side, fast: int, per_ms: float, unit: float) -> float:
+    """The longest time from the fast end to a potential, in units of what V takes there for its own size."""
+    x = np.maximum((side.cells.left + 0.5 * side.cells.width) * abs(1.0 / side.scale) - abs(side.anchor - piece.slow), 0.0)
+    return float((np.abs(side.level - fast) / per_ms * np.minimum(piece.speed(x), 1e300) / scale(piece.at(x), unit)).max())
+
+
 def to_V(piece: Piece, side: Side, low: int, high: int, per_ms: float, unit: float) -> list[Stretch]:
     """Potentials over X from ``low`` to ``high``, in ascending order; ``side`` is `to_X`.
 
     Counted from the fast end, where V may change without bound; from both ends where it has to be resolved at the slow one as well.
     """
     fast, slow, sign = (low, high, 1) if piece.falls else (high, low, -1)
-    try:
-        whole = _from(piece, side, fast, sign, high - low, per_ms, unit)
-        if len(whole.level) <= MANY_CELLS:
-            return [Stretch(low, high, whole)]
-    except NotSmooth:
-        pass
+    if _longest(piece, side, fast, per_ms, unit) < FAR:
+        try:
+            whole = _from(piece, side, fast, sign, high - low, per_ms, unit)
+            if len(whole.level) <= MANY_CELLS:
+                return [Stretch(low, high, whole)]
+        except NotSmooth:
+            pass
     middle = (low + high) // 2
     found = [
         Stretch(min(end, middle), max(end, middle), _from(piece, side, end, way, abs(middle - end), per_ms, unit))

@@ -154,10 +154,12 @@ def measured(placed: Placed, per_ms: float, unit: float) -> tuple[float, float]:
         side = stretch.side
         d = np.concatenate([side.cells.left + part * side.cells.width for part in (0.21, 0.47, 0.83)])
         X = np.clip(side.anchor + np.rint(d / side.scale).astype(np.int64), stretch.low, stretch.high)
-        V = np.clip(potentials(placed.to_V, X), min(piece.slow, piece.fast), max(piece.slow, piece.fast))
-        other = max(
-            other, float(_relative(placed, np.abs(positions(placed.to_X, V) - X) / per_ms, piece.sign * (V - piece.slow), unit).max())
-        )
+        found = potentials(placed.to_V, X)
+        V = np.clip(found, min(piece.slow, piece.fast), max(piece.slow, piece.fast))
+        x, off = piece.sign * (V - piece.slow), np.abs(positions(placed.to_X, V) - X) / per_ms
+        with np.errstate(divide="ignore", invalid="ignore"):
+            outside = np.fmin(np.abs(found - V) / scale(V, unit), np.abs(found - V) / piece.speed(x))
+        other = max(other, float((_relative(placed, off, x, unit) + outside).max()))
     return one + other, where
 
 
