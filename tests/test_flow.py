@@ -1,6 +1,6 @@
 """Neurons of one variable, V' = F(V): their tables against closed forms and 30 digits, the engine against the oracle and against itself.
 
-As a program, it prints digests of runs.
+As a program, it prints digests of runs; with an argument, of runs on all ranks of the job.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Uniform
 from sparseprop_dist.engine import instant, ordered
 from sparseprop_dist.errors import InputError, SimulationError
+from sparseprop_dist.exchange import world
 from sparseprop_dist.inputs import Poisson, SpikeTrains
 from sparseprop_dist.jit import ENABLED, njit
 from sparseprop_dist.models import protocol
@@ -387,6 +389,23 @@ def test_plain_python_makes_the_same_bits(solo: Any) -> None:
     assert len(set(other.values())) == 2
 
 
+def on_ranks() -> list[str]:
+    """Of runs on all ranks of the job."""
+    found = []
+    for seed in range(2):
+        spikes = simulate(busy(seed), 8.0).spikes
+        found.append(hashlib.sha256(np.array(spikes.times).tobytes() + np.array(spikes.ids).tobytes()).hexdigest()[:16])
+    return found
+
+
+@pytest.mark.mpi
+def test_any_number_of_ranks(mpirun: Any) -> None:
+    own = on_ranks()
+    assert own[0] != own[1]
+    for n in (2, 3):
+        assert json.loads(mpirun(n, [Path(__file__), "ranks"], 200.0).stdout) == own
+
+
 def test_a_long_silence_loses_nothing() -> None:
     """Neurons at rest are where they were: some seconds, and moves of the origin, later they fire after the same time, to a tick."""
     network, late = Network(), 4096.0
@@ -637,4 +656,6 @@ def test_a_function_is_no_text(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(digests()))
+    told = json.dumps(on_ranks() if sys.argv[1:] else digests())
+    if world().rank == 0:
+        print(told)
