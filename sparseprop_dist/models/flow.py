@@ -23,7 +23,7 @@ from sparseprop_dist.models.parameters import Model, Quantity, check_below, spok
 from sparseprop_dist.quantile import Floats
 
 MOST_SETS = 1000
-"""Parameter sets on a rank, each with tables of its own: about 10 ms and 60 kB."""
+"""Parameter sets on a rank, each with tables of its own: about 20 ms and 40 kB."""
 KEPT = 64
 """Tables that are kept for other networks of this process."""
 

@@ -165,9 +165,7 @@ def brackets(F: Callable[[Floats], Floats], V: Floats, values: Floats) -> list[t
         sign = float(np.sign(values[k + 1]))
         at, value = _least(F, float(V[k]), float(V[k + 2]), sign)
         if abs(value) <= TOUCH * size[k]:
-            raise InputError(
-                f"F touches 0 at V = {at:.6g} mV without crossing it; change the drive so that it crosses 0 there, or does not"
-            )
+            raise _touching(at)
         if sign * value <= 0.0:
             found += [(float(V[k]), at), (at, float(V[k + 2]))]
     found.sort()
