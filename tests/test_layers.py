@@ -29,7 +29,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "models models.protocol"),
     (1, "models.lif_record models.qif_record models.mixed models.lif_psc_exp_flow"),
     (1, "models.lif_slab models.qif models.lif_psc_exp_record"),
-    (1, "models.lif models.lif_psc_exp_slab"),
+    (1, "models.lif models.lif_psc_exp_rows models.lif_psc_exp_slab"),
     (1, "models.intfire1 models.lif_psc_exp"),
     (1, "models.flow_cells models.flow_text"),
     (1, "models.flow_shape"),

@@ -3,9 +3,10 @@ and all schedules against each other."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -35,6 +36,8 @@ NAMES = ("tau_m", "C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e", "tau_syn_ex",
 QUANTUM = 2.0**-47
 """Of the distance from V_reset to V_th, at most: one quantum of the state."""
 
+Inputs = tuple[tuple[float, float], ...]
+"""(ms, pA)"""
 UNTIL = 40.0 if ENABLED else 6.0
 """ms: plain Python is slow."""
 
@@ -117,7 +120,8 @@ class Exact:
         return None
 
 
-def exact_spikes(cell: Cell, inputs: list[tuple[float, float]], until: float) -> list[tuple[int, float]]:
+@functools.cache
+def exact_spikes(cell: Cell, inputs: Inputs, until: float) -> list[tuple[int, float]]:
     """Spikes of one neuron that gets the inputs (ms, pA): tick, and V' (mV/ms) there."""
     neuron, spikes, release, arrivals = Exact(cell), [], None, [*inputs, (until, 0.0)]
     while arrivals:
@@ -138,7 +142,7 @@ def exact_spikes(cell: Cell, inputs: list[tuple[float, float]], until: float) ->
     return spikes
 
 
-def driven(cell: Cell, inputs: list[tuple[float, float]]) -> sp.Network:
+def driven(cell: Cell, inputs: Inputs) -> sp.Network:
     """A network of that neuron and its inputs."""
     network = sp.Network()
     network.add_population("neuron", 1, cell.model)
@@ -148,11 +152,11 @@ def driven(cell: Cell, inputs: list[tuple[float, float]]) -> sp.Network:
     return network
 
 
-def compare_exactly(cell: Cell, inputs: list[tuple[float, float]], until: float) -> list[tuple[int, float]]:
+def compare_exactly(cell: Cell, inputs: Inputs, until: float, schedules: Sequence[Any] = SCHEDULES) -> list[tuple[int, float]]:
     """Compare the engine with 40 digits, and return the spikes of these: within a tick, and what the 32 quanta (5e-14 of V_th - V_reset
     each, at most) by which V may be off take."""
     expected = exact_spikes(cell, inputs, until)
-    for schedule in SCHEDULES:
+    for schedule in schedules:
         spikes = plain(emitted(driven(cell, inputs), until, Run(schedule)))
         assert len(spikes) == len(expected)
         for (tick, _), (exact, slope) in zip(spikes, expected, strict=True):
@@ -180,14 +184,15 @@ CELLS = {
 }
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("name", CELLS)
-def test_one_neuron(name: str) -> None:
+def test_one_neuron(name: str, schedule: Any) -> None:
     cell, draw = CELLS[name], np.random.default_rng(1)
     times = np.sort(draw.integers(1, 60 * 1024, 90)) / 1024.0
     size = draw.uniform(2.0, 8.0, 90)
     excites = draw.random(90) < 0.7
     weights = np.where(excites, size / largest_response(cell, cell.tau_syn_ex), -size / largest_response(cell, cell.tau_syn_in))
-    assert len(compare_exactly(cell, list(zip(times.tolist(), weights.tolist(), strict=True)), 70.0)) > 3
+    assert len(compare_exactly(cell, tuple(zip(times.tolist(), weights.tolist(), strict=True)), 70.0, [schedule])) > 3
 
 
 @pytest.mark.parametrize("tau_syn", [2.0, 10.0 * (1.0 - 1e-9), 10.0, 10.0 * (1.0 + 1e-15), 30.0])
@@ -198,7 +203,7 @@ def test_a_peak_at_threshold(tau_syn: float, beyond: float) -> None:
     fast, slow = mpf(1) / mpf(tau_syn), mpf(1) / 10
     peak = 1 / fast if fast == slow else mpmath.log(fast / slow) / (fast - slow)
     weight = float(15 * (1 + beyond) / response(cell, tau_syn, peak))
-    spikes = compare_exactly(cell, [(1.0, weight)], 150.0)
+    spikes = compare_exactly(cell, ((1.0, weight),), 150.0)
     assert len(spikes) == (beyond > 0)
     for tick, _ in spikes:
         assert float(1.0 + peak) - 20.0 * beyond**0.5 * tau_syn < tick * TICK < 1.0 + peak
@@ -208,7 +213,7 @@ def test_a_current_outlasts_the_refractory_period() -> None:
     """What arrives in it counts after it, as NEST has it."""
     cell = Cell(V_m=-55.0, tau_syn_ex=20.0, t_ref=5.0)
     weight = 3.0 * 15.0 / largest_response(cell, 20.0)
-    first, second = (tick for tick, _ in compare_exactly(cell, [(2.0, weight)], 12.0)[:2])
+    first, second = (tick for tick, _ in compare_exactly(cell, ((2.0, weight),), 12.0)[:2])
     assert first == 0
     assert 5.0 < second * TICK < 12.0
 
@@ -491,6 +496,10 @@ def schedules_of(name: str) -> tuple[Any, ...]:
     return SCHEDULES if name in DELAYED else (ordered, instant)
 
 
+EACH = [(name, schedule) for name in NETWORKS for schedule in schedules_of(name)]
+"""A test each, so that none compiles more than one schedule."""
+
+
 def neurons_of(network: sp.Network) -> Iterator[oracle.Model]:
     """The neurons, in the order of their gids."""
     for population in network.populations:
@@ -505,8 +514,10 @@ def neurons_of(network: sp.Network) -> Iterator[oracle.Model]:
             yield from (oracle.Neuron(*row) for row in np.stack(columns, axis=1).tolist())
 
 
-def oracle_spikes(network: sp.Network, until: float) -> list[tuple[int, int]]:
+@functools.cache
+def oracle_spikes(name: str, seed: int, until: float) -> list[tuple[int, int]]:
     """What the oracle makes of a network."""
+    network = NETWORKS[name](seed)
     lowered = lower(network)
     times, gids = _trains(lowered)
     events = [(tick * TICK, *rest) for tick, *rest in poisson_events(whole(network), until)]
@@ -515,39 +526,39 @@ def oracle_spikes(network: sp.Network, until: float) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_against_the_oracle(name: str, seed: int) -> None:
-    network = NETWORKS[name](seed)
-    spikes, reference = emitted(network, 40.0, Run(schedules_of(name)[0])), oracle_spikes(network, 40.0)
+@pytest.mark.parametrize(("name", "schedule"), EACH)
+def test_networks_against_the_oracle(name: str, schedule: Any, seed: int) -> None:
+    network, reference = NETWORKS[name](seed), oracle_spikes(name, seed, 40.0)
+    spikes = plain(emitted(network, 40.0, Run(schedule)))
     assert len(reference) > 20
-    assert largest_difference(plain(spikes), reference, network.n_neurons) < 1e-9
-    assert [gid for _, gid in plain(spikes)] == [gid for _, gid in reference]
-    for schedule in schedules_of(name)[1:]:
-        assert same_bits(emitted(network, 40.0, Run(schedule)), spikes)
+    assert largest_difference(spikes, reference, network.n_neurons) < 1e-9
+    assert [gid for _, gid in spikes] == [gid for _, gid in reference]
 
 
 # --- what must not matter -----------------------------------------------------------------------------------------------------------
 
 
+RUNS = (
+    Run(),
+    Run(window=0.37),
+    Run(window=5.0),
+    Run(piece_bits=36),
+    Run(piece_bits=33),
+    Run(capacity=1),
+    Run(capacity=20, window=3.1),
+    Run(origin_span=1, window=0.9),
+    Run(origin_span=1 << 40),
+)
+
+
 @pytest.mark.kernels
-@pytest.mark.parametrize("name", NETWORKS)
-def test_windows_pieces_buffers_and_the_origin(name: str) -> None:
+@pytest.mark.parametrize(("name", "schedule"), EACH)
+def test_windows_pieces_buffers_and_the_origin(name: str, schedule: Any) -> None:
     network, until = NETWORKS[name](7), UNTIL
     expected = emitted(network, until, Run(ordered))
     assert len(expected) > (20 if ENABLED else 0)
-    for schedule in schedules_of(name):
-        for run in (
-            Run(),
-            Run(window=0.37),
-            Run(window=5.0),
-            Run(piece_bits=36),
-            Run(piece_bits=33),
-            Run(capacity=1),
-            Run(capacity=20, window=3.1),
-            Run(origin_span=1, window=0.9),
-            Run(origin_span=1 << 40),
-        ):
-            assert same_bits(emitted(network, until, replace(run, schedule=schedule)), expected), (schedule, run)
+    for run in RUNS:
+        assert same_bits(emitted(network, until, replace(run, schedule=schedule)), expected), run
 
 
 @pytest.mark.parametrize("name", [name for name in DELAYED if name != "drawn"])  # how finely delays are stored depends on the blocks

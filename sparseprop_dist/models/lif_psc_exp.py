@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sparseprop_dist.distributions import Given
-from sparseprop_dist.models import lif_psc_exp_slab  # noqa: F401  # its bodies
+from sparseprop_dist.models import lif_psc_exp_rows, lif_psc_exp_slab  # noqa: F401  # their bodies
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
 
