@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.models.flow import Flow
     from sparseprop_dist.models.intfire1 import IntFire1
     from sparseprop_dist.models.lif import LIF
+    from sparseprop_dist.models.lif_psc_exp import LIFPscExp
     from sparseprop_dist.models.qif import QIF
     from sparseprop_dist.network_file import load
     from sparseprop_dist.plan import plan
@@ -52,6 +53,7 @@ __all__ = [
     "Input",
     "InputError",
     "IntFire1",
+    "LIFPscExp",
     "Lognormal",
     "Network",
     "Normal",
@@ -98,6 +100,7 @@ _HOME = {
     "models.flow": ("Flow",),
     "models.intfire1": ("IntFire1",),
     "models.lif": ("LIF",),
+    "models.lif_psc_exp": ("LIFPscExp",),
     "models.qif": ("QIF",),
     "network_file": ("load",),
     "plan": ("plan",),

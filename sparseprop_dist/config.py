@@ -26,6 +26,7 @@ from sparseprop_dist.models.eif import EIF
 from sparseprop_dist.models.flow import Flow
 from sparseprop_dist.models.intfire1 import IntFire1
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.lif_psc_exp import LIFPscExp
 from sparseprop_dist.models.parameters import frozen, spoken
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.quantile import Floats
@@ -35,7 +36,8 @@ from sparseprop_dist.toml_text import dump, dumps
 
 __all__ = ["Configuration", "FilePairs", "dump", "dumps", "load", "load_pairs", "load_spikes", "loads"]
 
-MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, QIF, IntFire1, EIF, Flow, SpikeTrains)}
+MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, QIF, IntFire1, EIF, Flow, LIFPscExp, SpikeTrains)}
+MODELS["iaf_psc_exp"] = LIFPscExp  # NEST's name for it
 INPUTS: dict[str, type[Any]] = {kind.kind: kind for kind in (Poisson, SpikeTrains, StepCurrent, SampledCurrent, SineCurrent)}
 Names = str | list[str]
 

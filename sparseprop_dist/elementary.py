@@ -39,6 +39,16 @@ def exp_frame(x):
 
 
 @inline
+def expm1_ratio(x):
+    """Return (e^x - 1)/x for abs(x) <= 1/4, 1 at 0: Taylor to degree 11, whose remainder x^12/13! is below 1e-17. Even and odd terms
+    apart: shorter chains of products that wait for each other."""
+    z = x * x
+    even = 1.0 + z * (1 / 6 + z * (1 / 120 + z * (1 / 5040 + z * (1 / 362880 + z * (1 / 39916800)))))
+    odd = 1 / 2 + z * (1 / 24 + z * (1 / 720 + z * (1 / 40320 + z * (1 / 3628800 + z * (1 / 479001600)))))
+    return even + x * odd
+
+
+@inline
 def _atanh_series(z):
     """Return atanh z for abs(z) <= 0.18, to z^21 (remainder below 1e-17 of the value)."""
     s = z * z

@@ -156,8 +156,8 @@ class Scratch(NamedTuple):
     keys: np.ndarray  # int64, arrivals of Poisson inputs, then of pathways with delays
     key_ptr: np.ndarray  # int64 (P, 2), where the keys of each pathway start and end
     batch: np.ndarray  # int64 (entries of a block + 1,), where the keys of each entry start
-    chunk: np.ndarray  # int64 (2, CHUNK): increments and places
-    cells: np.ndarray  # int64 (CELLS, 2, columns), sums of excitation and inhibition
+    chunk: np.ndarray  # int64 (3, CHUNK): places and increments
+    cells: np.ndarray  # int64 (CELLS, S, columns), S the most that `models.protocol.sums` is: sums of increments
     cells_flat: np.ndarray  # int64, the same memory
     flags: np.ndarray  # uint8 (CELLS + 1, columns), the last row stays zero
     flags_flat: np.ndarray  # uint8, the same memory

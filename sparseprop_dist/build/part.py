@@ -12,6 +12,7 @@ from ..description import Network, Projection
 from ..distributions import Distribution
 from ..errors import InputError
 from ..inputs import Current, SpikeTrains
+from ..models.parameters import Model
 from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
@@ -62,8 +63,12 @@ def lower(network: Network) -> Network:
 
 def smallest_tau(network: Network) -> float:
     """Return the smallest time constant of the neurons of a network in ms, the same for all ranks."""
-    models = [population.model for population in network.populations if not isinstance(population.model, SpikeTrains)]
-    return min((model.lowered().time_scale() for model in models), default=math.inf)
+    return min((model.time_scale() for model in _models(network)), default=math.inf)
+
+
+def _models(network: Network) -> list[Model]:
+    """Return the models of the neurons of a network, lowered."""
+    return [population.model.lowered() for population in network.populations if not isinstance(population.model, SpikeTrains)]
 
 
 def is_instant(network: Network, projection: Projection) -> bool:
@@ -80,8 +85,7 @@ def is_instant(network: Network, projection: Projection) -> bool:
 def in_bulk(network: Network) -> bool:
     """Return whether the slab schedule can run a network: all models add, all currents are constant, and all synapses between neurons have
     a delay."""
-    models = [population.model for population in network.populations if not isinstance(population.model, SpikeTrains)]
-    additive = all(model.lowered().additive for model in models)
+    additive = all(model.additive for model in _models(network))
     varying = any(isinstance(driven.kind, Current) for driven in network.inputs)
     return additive and not varying and not any(is_instant(network, projection) for projection in network.projections)
 
@@ -89,7 +93,7 @@ def in_bulk(network: Network) -> bool:
 def frame_bits(network: Network) -> int:
     """Return log2 of the ticks in a slab of a network."""
     if in_bulk(network):
-        return slab_bits(smallest_tau(network), shortest_delay(network))
+        return slab_bits(min((model.bulk_scale() for model in _models(network)), default=math.inf), shortest_delay(network))
     listed = not all(isinstance(driven.kind, Current) for driven in network.inputs) or not all(
         is_instant(network, projection) for projection in network.projections
     )

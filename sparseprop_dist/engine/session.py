@@ -13,7 +13,7 @@ from ..build.part import Part
 from ..clock import FRAMES, ORIGIN_SPAN, TICK, ticks
 from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationError
 from ..models.mixed import members
-from ..models.protocol import CELLS, STATES
+from ..models.protocol import CELLS, STATES, sums
 from ..queue import BUCKETS
 from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Watch, Work
 from .watch import nothing, read_until
@@ -52,7 +52,8 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
     n_neurons = int(part.blocks.first[-1])
     columns, room = (0, n_neurons + 64) if whole else (1 << part.blocks.block_bits, 0)
     entries = int(np.diff(part.drive.entry_ptr).max(initial=0))
-    cells, flags = np.zeros((CELLS, 2, columns), np.int64), np.zeros((CELLS + 1, columns), np.uint8)
+    n_sums = 0 if whole else max(sums(record) for _, record in members(part.model))
+    cells, flags = np.zeros((CELLS, n_sums, columns), np.int64), np.zeros((CELLS + 1, columns), np.uint8)
     return Scratch(
         active_ptr=np.zeros(part.synapses.kind.size + 1, np.int64),
         active_row=np.zeros(capacity, np.int32),
@@ -64,7 +65,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         keys=np.zeros(capacity, np.int64),
         key_ptr=np.zeros((part.synapses.kind.size, 2), np.int64),
         batch=np.zeros(entries + 1, np.int64),
-        chunk=np.zeros((2, CHUNK), np.int64),
+        chunk=np.zeros((3, CHUNK), np.int64),
         cells=cells,
         cells_flat=cells.reshape(-1),
         flags=flags,

@@ -7,7 +7,7 @@ import numpy as np
 from sparseprop_dist.elementary import exp_small
 from sparseprop_dist.jit import implements, inline, njit
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIFRecord
-from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, sweep
+from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, next_own, own_event, sums, sweep
 
 
 class Frame(NamedTuple):
@@ -18,6 +18,11 @@ class Frame(NamedTuple):
     half: float  # half a slab, ticks
 
 
+@implements(sums, LIFRecord)
+def _sums(model):
+    return 2
+
+
 @implements(frame_of, LIFRecord)
 def _frame_of(model, i):
     return Frame(model.rate[i], model.gain[i], model.half)
@@ -25,13 +30,18 @@ def _frame_of(model, i):
 
 @implements(increment, Frame)
 def _increment(frame, offset, weight):
-    return np.int64(np.rint(weight * frame.gain * exp_small((offset - frame.half) * frame.rate)))
+    return np.int64(np.rint(weight * frame.gain * exp_small((offset - frame.half) * frame.rate))), np.int64(0)
 
 
 @implements(accumulate, LIFRecord)
-def _accumulate(model, i, amount):
+def _accumulate(model, i, cells, c, k):
     if model.release[i] == FREE or model.keep[i]:
-        model.y[i] += amount
+        model.y[i] += cells[c, 0, k] + cells[c, 1, k]
+
+
+@implements(next_own, LIFRecord)
+def _next_own(model, i, start, after, before):
+    return own_event(model, i, start, after)
 
 
 @inline
@@ -68,7 +78,7 @@ def _flag_released(model, i, k, offset, shift, cells, flags, bounds, c1, step):
 
 
 @implements(sweep, LIFRecord)
-def _sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, step):
+def _sweep(model, first, n, alike, start, a, b, shift, cells, flags, bounds, c0, c1, step, inputs):
     y, sticky, loud = model.y[first : first + n], model.sticky[first : first + n], flags[CELLS][:n]
     for c in range(c0, c1):
         low, high = bounds[c * step], bounds[(c + 1) * step]

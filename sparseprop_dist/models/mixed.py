@@ -91,5 +91,5 @@ def per_record(function: Callable[..., Any]) -> Any:
 
 
 for _function in vars(protocol).values():
-    if hasattr(_function, "registry") and _function.__name__ not in ("increment", "frame_of"):
+    if hasattr(_function, "registry") and _function.__name__ not in ("sums", "increment", "frame_of"):
         _forward(_function, _function, list(inspect.signature(_function).parameters))

@@ -253,3 +253,7 @@ class Model(ByValue):
     def time_scale(self) -> float:
         """The shortest time constant (ms) that its frame follows: a slab is at most a part of it (`clock`); inf if there is none."""
         raise NotImplementedError
+
+    def bulk_scale(self) -> float:
+        """The time (ms) of which a slab is at most `clock.FRAME_REACH` where a network is done in bulk."""
+        return self.time_scale()

@@ -19,7 +19,6 @@ NEVER = 1 << 62
 CELLS = 16
 """Cells of a slab, the finest: `bounds` gives the threshold at their ends."""
 
-
 STATES = 4
 """Numbers of 64 bits that hold the state of a neuron of any model, at most: rows of `save`."""
 
@@ -120,9 +119,17 @@ def strike_back(model, first, alike, words, begin, stop, weight, start, offset):
 
 
 @protocol
+def sums(model):
+    """Return how many sums of increments the cells hold for a neuron, a constant of the model. 2: its state is one number, and the sums are
+    those of excitation and inhibition. 3: an input changes a first number, and a second of its own kind; the sums are those of the
+    changes of the first, of the second by excitation, and of the second by inhibition."""
+    raise NotImplementedError
+
+
+@protocol
 def increment(frame, offset, weight):
-    """Return the int64 by which an input of ``weight`` mV at ``offset`` changes the state; ``frame`` is the scalar record that `frame_of`
-    returned."""
+    """Return the two int64 by which an input of ``weight`` at ``offset`` changes the state, the second 0 if there is only one; ``frame`` is
+    the scalar record that `frame_of` returned."""
     raise NotImplementedError
 
 
@@ -133,18 +140,24 @@ def frame_of(model, i):
 
 
 @protocol
-def accumulate(model, i, amount):
-    """Add a sum of increments to neuron ``i``, which is known not to reach threshold."""
+def accumulate(model, i, cells, c, k):
+    """Add the sums of cell ``c``, column ``k``, to neuron ``i``, which is known not to reach threshold in it."""
     raise NotImplementedError
 
 
 @protocol
-def sweep(model, first, n, start, a, b, shift, cells, flags, bounds, c0, c1, step):
+def next_own(model, i, start, after, before):
+    """As `own_event`; what is not before ``before`` need not be found (any offset from there on, or NEVER)."""
+    raise NotImplementedError
+
+
+@protocol
+def sweep(model, first, n, alike, start, a, b, shift, cells, flags, bounds, c0, c1, step, inputs):
     """Find out which neurons are loud in the piece [a, b) of the slab that starts at tick ``start``, and advance the others.
 
-    Add the sums ``cells[c, 0:2, k]`` (excitation, inhibition) of the cells ``c0`` to ``c1 - 1`` to neuron ``first + k``, k < n, and set
-    ``flags[c, k]`` where it could have fired or acts by itself, and ``flags[CELLS, k]`` if it is flagged in any cell: its state is then not
-    to be trusted, and will be replayed. A neuron that could fire and be active again in the piece must stay flagged to its end. A cell is
-    2^shift ticks long, and spans ``step`` columns of ``bounds``.
+    Add the sums ``cells[c, :, k]`` (see `sums`) of the cells ``c0`` to ``c1 - 1`` to neuron ``first + k``, k < n, and set ``flags[c, k]``
+    where it could have fired or acts by itself, and ``flags[CELLS, k]`` if it is flagged in any cell: its state is then not to be trusted,
+    and will be replayed. A neuron that could fire and be active again in the piece must stay flagged to its end. A cell is 2^shift ticks
+    long, and spans ``step`` columns of ``bounds``. ``alike`` is as for `candidates`; no neuron has more than ``inputs`` arrivals.
     """
     raise NotImplementedError
