@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
 from ..jit import bits_float, float_bits, merged, njit
-from ..models.protocol import FIRED, OVERFLOW, act, mark, own_event, receive, restore, save, strike, strike_back
+from ..models.protocol import FIRED, OVERFLOW, UNKNOWN, act, mark, own_event, receive, restore, save, strike, strike_back
 from ..queue import LOCAL_BITS
 from ..state import NO_TRIGGER, Counter
 from .agenda import LOCAL_MASK, gid_of, next_own, schedule, take_own
@@ -41,7 +41,8 @@ def _own_events(w, piece, now):
         if status != OK:
             return status
         # changed since it was entered, it acts later
-        due = mark(w.model, i) == w.scratch.own[i, 1] or own_event(w.model, i, piece.start, now) == now
+        seen = mark(w.model, i)
+        due = (seen == w.scratch.own[i, 1] and seen != UNKNOWN) or own_event(w.model, i, piece.start, now) == now
         if due and act(w.model, i, piece.start, now) == FIRED:
             w.scratch.fired[i] = piece.start + now
             emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), NO_TRIGGER, -1)

@@ -21,10 +21,12 @@ from sparseprop_dist.models.protocol import (
     NEVER,
     NOTHING,
     OVERFLOW,
+    UNKNOWN,
     act,
     beyond,
     carry,
     is_resting,
+    mark,
     own_event,
     potential,
     receive,
@@ -284,3 +286,8 @@ def _potential(model, i, start, offset):
     fed_ex = model.x[i] * (rate_ex * (s * expm1_ratio((rate - rate_ex) * s)))
     fed_in = model.y[i] * (rate_in * (s * expm1_ratio((rate - rate_in) * s)))
     return model.rest[i] + exp_to_quarter(-rate * s) * (model.v[i] + fed_ex + fed_in) / model.gain[i]
+
+
+@implements(mark, LIFPscExpRecord)
+def _mark(model, i):
+    return np.int64(UNKNOWN)  # three numbers make the state

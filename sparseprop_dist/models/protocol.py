@@ -19,6 +19,8 @@ NEVER = 1 << 62
 CELLS = 16
 """Cells of a slab, the finest: `bounds` gives the threshold at their ends."""
 
+UNKNOWN = NEVER
+"""A `mark` that says nothing."""
 STATES = 4
 """Numbers of 64 bits that hold the state of a neuron of any model, at most: rows of `save`."""
 
@@ -98,7 +100,7 @@ def strike(model, first, alike, words, begin, stop, weight, weights, start, offs
 
 @protocol
 def mark(model, i):
-    """Return an int64 that changes whenever an input or an own event of neuron ``i`` changes what `own_event` says."""
+    """Return an int64 that changes whenever an input or an own event of neuron ``i`` changes what `own_event` says; UNKNOWN: ask it."""
     raise NotImplementedError
 
 
