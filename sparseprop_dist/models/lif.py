@@ -13,7 +13,7 @@ import numpy as np
 from sparseprop_dist.distributions import Given
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
-from sparseprop_dist.models import lif_slab  # noqa: F401  # its bodies
+from sparseprop_dist.models import lif_rows, lif_slab  # noqa: F401  # their bodies
 from sparseprop_dist.models.lif_current import DrivenLIFRecord
 from sparseprop_dist.models.lif_record import LIFRecord
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest

@@ -21,7 +21,6 @@ from sparseprop_dist.models.protocol import (
     OVERFLOW,
     act,
     beyond,
-    candidates,
     carry,
     is_resting,
     mark,
@@ -30,8 +29,6 @@ from sparseprop_dist.models.protocol import (
     receive,
     restore,
     save,
-    strike,
-    strike_back,
 )
 
 RESOLUTION = 48
@@ -154,24 +151,26 @@ def _rests(model, i):
 
 
 @inline
-def _stand(value, model, i, offset):
+def stand(value, model, i, offset):
     """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset."""
     away = offset - model.half
     return np.int64(np.rint(value * exp_frame(away * model.rate[i * model.various]) - model.slope[i * model.various] * away))
 
 
 @inline
-def _jump(model, i, offset, weight):
+def jump(model, i, offset, weight):
+    """Return the increment that an input makes."""
     return np.int64(np.rint(weight * model.gain[i * model.various] * exp_frame((offset - model.half) * model.rate[i * model.various])))
 
 
 @merged
-def _fire(model, i, start, offset):
+def fire(model, i, start, offset):
+    """Reset neuron ``i``, or begin its refractory period; return FIRED."""
     if model.refractory[i * model.various] > 0:
         model.release[i] = start + offset + model.refractory[i * model.various]
         model.y[i] = 0 if model.keep[i * model.various] else ABSORB
     else:
-        model.y[i] = _stand(model.reset[i * model.various], model, i, offset)
+        model.y[i] = stand(model.reset[i * model.various], model, i, offset)
     return FIRED
 
 
@@ -179,17 +178,17 @@ def _fire(model, i, start, offset):
 def _receive(model, i, start, offset, weight):
     if _rests(model, i) and model.keep[i * model.various] == 0:
         return NOTHING
-    y = model.y[i] + _jump(model, i, offset, weight)
+    y = model.y[i] + jump(model, i, offset, weight)
     model.y[i] = y
-    if not _rests(model, i) and y >= _stand(model.threshold[i * model.various], model, i, offset) - SLACK:
-        return _fire(model, i, start, offset)
+    if not _rests(model, i) and y >= stand(model.threshold[i * model.various], model, i, offset) - SLACK:
+        return fire(model, i, start, offset)
     return NOTHING if abs(y) < LIMIT else OVERFLOW
 
 
 @merged
 def _drift(y, model, i, after):
     """As `own_event`, of a neuron that does not leak."""
-    if y >= _stand(model.threshold[i * model.various], model, i, after):
+    if y >= stand(model.threshold[i * model.various], model, i, after):
         return after
     wait = (model.threshold[i * model.various] - y) / model.slope[i * model.various] if model.slope[i * model.various] > 0.0 else np.inf
     return max(after, np.int64(np.rint(model.half + wait))) if wait < 2.0 * model.half else NEVER
@@ -204,7 +203,7 @@ def _own_event(model, i, start, after):
         return _drift(y, model, i, after)
     if threshold >= 0.0:
         # no slack: what approaches threshold for ever does not reach it
-        return after if y >= _stand(threshold, model, i, after) else NEVER
+        return after if y >= stand(threshold, model, i, after) else NEVER
     ratio = y / threshold
     if ratio > 1.3:  # beyond e^(1/4), the slab's end
         return NEVER
@@ -216,10 +215,10 @@ def _own_event(model, i, start, after):
 @implements(act, LIFRecord)
 def _act(model, i, start, offset):
     if not _rests(model, i):
-        return _fire(model, i, start, offset)
+        return fire(model, i, start, offset)
     model.release[i] = FREE
     kept = model.y[i] if model.keep[i * model.various] else 0
-    model.y[i] = kept + _stand(model.reset[i * model.various], model, i, offset)
+    model.y[i] = kept + stand(model.reset[i * model.various], model, i, offset)
     return NOTHING
 
 
@@ -271,92 +270,6 @@ def _potential(model, i, start, offset):
     away = offset - model.half
     j = i * model.various
     return model.rest[j] + (model.y[i] + model.slope[j] * away) * exp_frame(-away * model.rate[j]) / model.gain[j]
-
-
-@implements(candidates, LIFRecord)
-def _candidates(model, first, n, alike, start, a, b, found):
-    y = model.y[first : first + n]
-    m = 0
-    if alike == 2:
-        least = _least(model, first, a, b)
-        for k in range(n):  # few are: a branch is faster than vector instructions that count
-            if y[k] >= least:
-                found[m] = k
-                m += 1
-    else:
-        least_of = model.least[first : first + n]
-        for k in range(n):
-            if y[k] >= least_of[k]:
-                found[m] = k
-                m += 1
-    if model.rests:
-        release = model.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
-    return m
-
-
-@merged
-def _least(model, i, a, b):
-    """Return what a state must reach for its neuron to cross threshold at an offset in [a, b), less a guard for rounding."""
-    low = min(_stand(model.threshold[i * model.various], model, i, a), _stand(model.threshold[i * model.various], model, i, b))
-    return low - 2 - (abs(low) >> 40) - np.int64(abs(model.slope[i * model.various]))
-
-
-@merged
-def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
-    """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
-    y, release = model.y[first:], model.release[first:]
-    threshold = _stand(model.threshold[first * model.various], model, first, offset) - SLACK
-    least = min(threshold, _least(model, first, offset, b))
-    m = 0
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
-        v = y[target] + amount
-        y[target] = v
-        if v >= least and release[target] == FREE:
-            touched[m] = np.int64(target)
-            if v >= threshold:
-                _fire(model, first + np.int64(target), start, offset)
-                touched[m] = ~np.int64(target)
-            m += 1
-    return m
-
-
-@implements(strike, LIFRecord)
-def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
-    if alike and weights.size == 0:
-        amount = _jump(model, first, offset, weight)
-        if amount <= 0:
-            y = model.y[first:]
-            for q in range(np.uint64(begin), np.uint64(stop)):
-                y[words[q]] += amount
-            return 0
-        if alike == 2:
-            return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
-    m = 0
-    for q in range(begin, stop):
-        target = np.int64(words[q])
-        own = weights[q - begin] if weights.size else weight
-        if receive(model, first + target, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
-            touched[m] = target
-            m += 1
-    return m
-
-
-@implements(strike_back, LIFRecord)
-def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    if alike == 0 or weight > 0.0:
-        return False
-    amount, y = _jump(model, first, offset, weight), model.y[first:]
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        y[words[q]] -= amount
-    return True
 
 
 @implements(is_resting, LIFRecord)

@@ -1,0 +1,93 @@
+"""What the event-driven schedules do with many LIF neurons at once: find those that may act, deliver a row."""
+
+import numpy as np
+
+from sparseprop_dist.jit import implements, merged
+from sparseprop_dist.models.lif_record import FREE, SLACK, LIFRecord, fire, jump, stand
+from sparseprop_dist.models.protocol import FIRED, candidates, own_event, receive, strike, strike_back
+
+
+@implements(candidates, LIFRecord)
+def _candidates(model, first, n, alike, start, a, b, found):
+    y = model.y[first : first + n]
+    m = 0
+    if alike == 2:
+        least = _least(model, first, a, b)
+        for k in range(n):  # few are: a branch is faster than vector instructions that count
+            if y[k] >= least:
+                found[m] = k
+                m += 1
+    else:
+        least_of = model.least[first : first + n]
+        for k in range(n):
+            if y[k] >= least_of[k]:
+                found[m] = k
+                m += 1
+    if model.rests:
+        release = model.release[first : first + n]
+        for k in range(n):
+            if release[k] != FREE and release[k] < start + b:
+                found[m] = k
+                m += 1
+    return m
+
+
+@merged
+def _least(model, i, a, b):
+    """Return what a state must reach for its neuron to cross threshold at an offset in [a, b), less a guard for rounding."""
+    low = min(stand(model.threshold[i * model.various], model, i, a), stand(model.threshold[i * model.various], model, i, b))
+    return low - 2 - (abs(low) >> 40) - np.int64(abs(model.slope[i * model.various]))
+
+
+@merged
+def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
+    """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
+    y, release = model.y[first:], model.release[first:]
+    threshold = stand(model.threshold[first * model.various], model, first, offset) - SLACK
+    least = min(threshold, _least(model, first, offset, b))
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        v = y[target] + amount
+        y[target] = v
+        if v >= least and release[target] == FREE:
+            touched[m] = np.int64(target)
+            if v >= threshold:
+                fire(model, first + np.int64(target), start, offset)
+                touched[m] = ~np.int64(target)
+            m += 1
+    return m
+
+
+@implements(strike, LIFRecord)
+def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
+    if alike and weights.size == 0:
+        amount = jump(model, first, offset, weight)
+        if amount <= 0:
+            y = model.y[first:]
+            for q in range(np.uint64(begin), np.uint64(stop)):
+                y[words[q]] += amount
+            return 0
+        if alike == 2:
+            return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
+    m = 0
+    for q in range(begin, stop):
+        target = np.int64(words[q])
+        own = weights[q - begin] if weights.size else weight
+        if receive(model, first + target, start, offset, own) == FIRED:
+            touched[m] = ~target
+            m += 1
+        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
+            touched[m] = target
+            m += 1
+    return m
+
+
+@implements(strike_back, LIFRecord)
+def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    if alike == 0 or weight > 0.0:
+        return False
+    amount, y = jump(model, first, offset, weight), model.y[first:]
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        y[words[q]] -= amount
+    return True
