@@ -31,7 +31,7 @@ def law_of(value: Value) -> np.ndarray:
     elif isinstance(value, Lognormal):
         law[:] = LOGNORMAL, value.mu, value.sigma, value.low, value.high, *value._kept
     else:
-        law[:2] = ONE, value
+        law[1] = float(value)  # type: ignore[arg-type]  # not an array, nor another law
     return law
 
 

@@ -59,7 +59,9 @@ def limits(network: Network, projection: Projection, shares: list[Share], unit: 
     longest = rule.outdegree if isinstance(rule, FixedOutdegree) else 1 if isinstance(rule, OneToOne) else own
     grid = 1 << unit
     least, most = int(ticks(delays[0])) // grid * grid, (int(ticks(delays[1])) // grid + 1) * grid
-    return Limits(float(np.abs(bounds).max()), max(least, grid if delays[0] > 0.0 else 0), most, longest if several else 1, longest)
+    return Limits(
+        max(abs(float(bound)) for bound in bounds), max(least, grid if delays[0] > 0.0 else 0), most, longest if several else 1, longest
+    )
 
 
 def expected(network: Network, projection: Projection, shares: list[Share]) -> int:

@@ -15,8 +15,8 @@ from ..connectivity import Incoming, incoming, place_of
 from ..description import Network, Projection
 from ..distributions import PURPOSE_DELAY, PURPOSE_WEIGHT, Distribution
 from ..jit import STRIDE
-from ..partition import Share
 from ..laws import has_law, law_of, stream_of, values_of
+from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, WIDE, Blocks, Synapses
 from .procedural import Limits, build_drawn, expected, is_drawn, limits
 from .rows import count, fill, runs, sort_rows
