@@ -150,7 +150,7 @@ def test_several_models_and_one_block_each() -> None:
     def made(storage: str) -> Network:
         two = Network(seed=2)
         two.add_population("qif", 40, QIF(V_m=Uniform(-65.0, -55.0)))
-        two.add_population("lif", 30, LIF(E_L=0.0, V_th=20.0, V_reset=0.0, t_ref=1.0, V_m=Uniform(0.0, 20.0), I_e=300.0))
+        two.add_population("lif", 30, LIF(E_L=0.0, V_th=20.0, V_reset=0.0, t_ref=1.0, V_m=Uniform(0.0, 20.0), I_e=700.0))
         two.connect(["lif", "qif"], ["qif", "lif"], FixedOutdegree(15), weight=Normal(-0.2, 0.05), delay=0.0, storage=storage)
         return two
 
