@@ -17,6 +17,8 @@ CASCADE = 4
 """A neuron would fire twice at one time by synapses without delay."""
 LOG_FULL = 5
 """There is no room to log what a window changes."""
+QUEUE_FULL = 6
+"""There is no room to enter when neurons act, in a window that may have to be taken back."""
 
 
 class InputError(ValueError):

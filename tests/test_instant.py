@@ -129,7 +129,6 @@ def test_kinds_of_projections(kind: str, preset: str) -> None:
         compare(network, case.until)
 
 
-@pytest.mark.xfail(strict=True, reason="a row of one inhibitory weight is delivered without asking who is above threshold")
 def test_inhibition_meets_a_neuron_that_stays_above_threshold() -> None:
     """Released above threshold by the inputs that it kept, it fires at the arrival that leaves it there, though that inhibits."""
     network = Network()
@@ -281,7 +280,6 @@ def test_cascades_on_several_ranks(n: int) -> None:
         assert str(together.value).split(" after ")[1] == str(alone.value).split(" after ")[1], "at the same time"
 
 
-@pytest.mark.xfail(strict=True, reason="ranks take a spike back and forth: what failed is told to nobody, and so is never mended")
 def test_a_cascade_that_another_rank_averts() -> None:
     """2 makes 0 and 3 fire, which inhibit and excite it, in this order; without 0, which is on another rank, 2 would fire twice."""
     network = Network()
@@ -381,7 +379,6 @@ def test_windows_and_buffers_of_ranks(preset: str) -> None:
         assert same_bits(emitted_together(network, until, 3, run, length), expected), run
 
 
-@pytest.mark.xfail(strict=True, reason="an own event whose state finds no room in the log is taken off the heap and lost")
 @pytest.mark.parametrize("preset", ["generations_free", "ties"])
 def test_tiny_buffers_of_ranks(preset: str) -> None:
     same = []

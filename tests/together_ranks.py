@@ -58,6 +58,16 @@ class Ranks:
 
         return told
 
+    def agree(self, rank: int) -> Callable[[Exception | None], None]:
+        """As `exchange.Ranks.agree`."""
+
+        def agreed(error: Exception | None) -> None:
+            for theirs in self.collect(rank, error):
+                if theirs is not None:
+                    raise theirs
+
+        return agreed
+
 
 def emitted_together(network: Network, until: float, n: int, run: Run | None = None, length: int = 0) -> np.ndarray:
     """As `networks.emitted`, on `n` ranks; ``length``: ticks, of the first window that is settled."""
@@ -71,7 +81,7 @@ def emitted_together(network: Network, until: float, n: int, run: Run | None = N
     def one(rank: int) -> np.ndarray:
         session = sessions[rank]
         session.piece_bits = bits
-        together = Together(session, ranks.meet(rank), length)
+        together = Together(session, ranks.meet(rank), ranks.agree(rank), length)
         if run.capacity is not None:
             session.log, session.remote, together.box = empty_log(1), empty_remote(), np.zeros((1, WORDS), np.int64)
         out = [np.empty(0, SPIKE)]
@@ -94,7 +104,8 @@ def emitted_together(network: Network, until: float, n: int, run: Run | None = N
         futures = [pool.submit(one, rank) for rank in range(n)]
         errors = [future.exception() for future in futures]
     causes = [e for e in errors if e is not None and not isinstance(e, threading.BrokenBarrierError)]
-    for error in sorted(causes, key=lambda e: str(e) == "another rank cannot go on"):
+    assert len({str(error) for error in causes}) < 2, "all ranks have the same to say"
+    for error in causes:
         raise error
     spikes = np.concatenate([future.result() for future in futures])
     return spikes[np.lexsort([spikes[name] for name in ("gid", "trigger_gid", "trigger_time", "time")])]

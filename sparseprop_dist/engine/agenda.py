@@ -147,7 +147,7 @@ def open_bucket(w, piece):
                 break
             n = push(scratch.heap, n, offset << LOCAL_BITS | i)
     w.counters[Counter.HEAP] = n
-    if w.counters[Counter.FULL]:
+    if w.counters[Counter.FULL] and w.log.tick.size == 0:
         again(w, piece, piece.a + (bucket << piece.shift) - 1)
 
 

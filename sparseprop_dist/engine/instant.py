@@ -11,7 +11,7 @@ What a spike delivers without delay is one pass over its row (`models.protocol.s
 piece can be left between two ticks, when the buffer of spikes is full, and is gone on with later. See ``docs/design/instant.md``.
 """
 
-from ..errors import OK, SPIKES_FULL, STATE_OVERFLOW
+from ..errors import OK, QUEUE_FULL, SPIKES_FULL, STATE_OVERFLOW
 from ..jit import merged, njit
 from ..models.protocol import NEVER, beyond
 from ..queue import LOCAL_BITS
@@ -65,6 +65,8 @@ def run(w, piece, limit):
     """The loop: tick by tick, up to the offset ``limit``; return a status."""
     while True:
         now = _next(w, piece, limit)
+        if w.counters[Counter.FULL]:
+            return QUEUE_FULL
         if now >= limit:
             return OK
         room = w.blocks.first[-1] + w.counters[Counter.ARRIVALS] - w.counters[Counter.ARRIVAL]
@@ -78,6 +80,8 @@ def run(w, piece, limit):
         if status != OK:
             return status
         if w.counters[Counter.FULL]:
+            if w.log.tick.size:
+                return QUEUE_FULL
             again(w, piece, now)
 
 

@@ -5,12 +5,13 @@ Owns the messages, int64 of shape (spikes, WORDS), and the list of the spikes of
 
 import numpy as np
 
-from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
+from ..errors import CASCADE, LOG_FULL, OK, QUEUE_FULL, STATE_OVERFLOW
 from ..jit import merged, njit
-from ..state import WORDS, Counter
+from ..state import NO_ROWS, WORDS, Counter
 from .agenda import foreseen
 from .arrivals import row_of
 from .instant import run
+from .procedural import words_of
 from .tick import take_back
 
 LOW = (1 << 32) - 1
@@ -105,7 +106,7 @@ def respond(w, piece, now, limit, inbox, n_in, outbox, n_out):
     """Take in the ``n_in`` spikes that the other ranks tell, run anew what they change, and write what to tell into ``outbox``, which holds
     the ``n_out`` spikes told before; return a status and the new number.
 
-    SPIKES_FULL and LOG_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until all ranks
+    SPIKES_FULL, LOG_FULL and QUEUE_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until all ranks
     agree: FAILED says so.
     """
     counters = w.counters
@@ -115,23 +116,26 @@ def respond(w, piece, now, limit, inbox, n_in, outbox, n_out):
     if first >= 0:
         back = max(now, min(back, first - piece.start))
         counters[Counter.FAILED] = OK
-    if counters[Counter.FAILED] == OK and back < limit:
-        if first >= 0:
-            take_back(w, piece, back)
-        counters[Counter.DONE] = back
-        status = run(w, piece, limit)
-        if status == LOG_FULL:
-            take_back(w, piece, now)
-            counters[Counter.DONE] = now
-            return status, n_out
-        if status in (CASCADE, STATE_OVERFLOW):
-            counters[Counter.FAILED], counters[Counter.DONE] = status, counters[Counter.TICK]
-            take_back(w, piece, counters[Counter.TICK])
-        elif status != OK:
-            return status, n_out
-        else:
-            counters[Counter.DONE] = limit
-    return OK, _tell(w, outbox, n_out)
+    if counters[Counter.FAILED] != OK or back == limit:
+        counters[Counter.CHANGED] = 0
+        return OK, n_out
+    if first >= 0:
+        take_back(w, piece, back)
+    counters[Counter.DONE] = back
+    status = run(w, piece, limit)
+    if status in (LOG_FULL, QUEUE_FULL):
+        take_back(w, piece, now)
+        counters[Counter.DONE] = now
+        return status, n_out
+    if status not in (OK, CASCADE, STATE_OVERFLOW):
+        return status, n_out
+    counters[Counter.FAILED] = status
+    n_out = _tell(w, outbox, n_out)  # of a run that failed, what came before: it may make others avert the failure
+    counters[Counter.DONE] = limit
+    if status != OK:
+        counters[Counter.DONE] = counters[Counter.TICK]
+        take_back(w, piece, counters[Counter.TICK])
+    return OK, n_out
 
 
 @njit
@@ -152,7 +156,7 @@ def _arrivals(synapses, blocks, gid):
     for p in range(synapses.kind.size):
         row = row_of(synapses, p, gid) if synapses.instant[p] else -1
         for block in range(blocks.gid.size if row >= 0 else 0):
-            if synapses.index[p, block] >= 0:
-                place = synapses.index[p, block] + row
-                n += synapses.row_ptr[place + 1] - synapses.row_ptr[place]
+            if synapses.index[p, block] != NO_ROWS:
+                begin, stop = words_of(synapses, blocks, p, block, row)
+                n += stop - begin
     return n

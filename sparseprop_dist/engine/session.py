@@ -192,6 +192,11 @@ class Session:
         if status == SPIKES_FULL and self.counters[Counter.KEEP] and needed > self.flight.time.size:
             self._grow_flight(needed)
 
+    def widen(self) -> None:
+        """Double the room to enter when neurons act; what was entered is lost."""
+        heap, node = np.zeros(2 * self.scratch.heap.size, np.int64), np.zeros((2, 2 * self.scratch.node.shape[1]), np.int32)
+        self.scratch = self.scratch._replace(heap=heap, node=node)
+
     def _grow_flight(self, needed: int) -> None:
         self.flight = Flight(*(_larger(old, new) for old, new in zip(self.flight, _flight(self._n_cursors[0], 2 * needed), strict=True)))
 

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import LOG_FULL, OK, SimulationError
+from ..errors import LOG_FULL, OK, QUEUE_FULL, SimulationError
 from ..state import WORDS, Counter, Piece, Watch
 from . import instant, rounds
+from .agenda import again
 from .session import Session, empty_log, empty_remote
 from .watch import read_until
 
@@ -38,6 +39,7 @@ class Together:
 
     session: Session
     meet: Meet
+    agree: Callable[[Exception | None], None]  # raises an error that any rank has, on all
     length: int = 0  # ticks, of the next window
     windows: int = 0
     rounds: int = 0
@@ -50,7 +52,7 @@ class Together:
         Raises
         ------
         SimulationError
-            on all ranks; on the one that has cause to, it says why.
+            on all ranks, the same.
         """
         session, part = self.session, self.session.part
         session.begin(until, watch)
@@ -86,6 +88,9 @@ class Together:
         session, counters = self.session, self.session.counters
         recurrent = int(counters[Counter.RECURRENT])
         n, done = rounds.begin_window(session.work, piece, now, limit, self.box), 0
+        while counters[Counter.FULL]:
+            self._widen(piece, now)
+            n = rounds.begin_window(session.work, piece, now, limit, self.box)
         while True:
             flag = FAILED if counters[Counter.FAILED] else int(counters[Counter.CHANGED])
             told, most = self.meet(self.box[:n], CHANGED if counters[Counter.CHANGED] else flag)
@@ -95,15 +100,28 @@ class Together:
                 break
             n = self._respond(piece, now, limit, told, n)
         if most == FAILED:
-            if counters[Counter.FAILED]:
-                session.mend(int(counters[Counter.FAILED]))
-            raise SimulationError("another rank cannot go on")
+            self._fail(int(counters[Counter.FAILED]))
         rounds.end_window(session.work, recurrent)
         self.windows, self.rounds = self.windows + 1, self.rounds + done
         if done > MANY:
             self.length = max(1, self.length >> 1)
         elif done <= FEW and limit - now == self.length:
             self.length += (self.length >> 3) + 1
+
+    def _fail(self, status: int) -> None:
+        """Raise on all ranks what the rank with a status other than OK has to say."""
+        error = None
+        try:
+            if status != OK:
+                self.session.mend(status)
+        except SimulationError as raised:
+            error = raised
+        self.agree(error)
+
+    def _widen(self, piece: Piece, now: int) -> None:
+        """Make room to enter when neurons act, and enter them anew; all stand at ``now``."""
+        self.session.widen()
+        again(self.session.work, piece, now - 1)
 
     def _respond(self, piece: Piece, now: int, limit: int, told: np.ndarray, n: int) -> int:
         """Take in what the others tell; return the number of spikes to tell, which are in ``box``."""
@@ -121,5 +139,7 @@ class Together:
                 return m
             if status == LOG_FULL:
                 session.log = empty_log(2 * session.log.tick.size + session.part.synapses.longest)
+            elif status == QUEUE_FULL:
+                self._widen(piece, now)
             else:
                 session.mend(status)

@@ -65,6 +65,7 @@ class LIFRecord(NamedTuple):
     sticky: np.ndarray  # uint8, 1: t_ref is so short that the neuron can fire and be released in one slab
     half: float  # half a slab, ticks
     rests: int  # 1: some neuron has t_ref above 0
+    keeps: int  # 1: some neuron keeps what comes in while it is refractory, and may be above threshold when it is released
     various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
     @staticmethod
@@ -111,6 +112,7 @@ class LIFRecord(NamedTuple):
             sticky=(ticks(values["t_ref"]) < 1 << slab_bits).astype(np.uint8),
             half=half,
             rests=int((values["t_ref"] > 0.0).any()),
+            keeps=int(values["refractory_input"].any()),
             various=int(not all((values[name] == values[name][:1]).all() for name in values if name not in ("gid", "V_m"))),
         )
 

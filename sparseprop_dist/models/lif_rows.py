@@ -59,16 +59,22 @@ def _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
     return m
 
 
+@merged
+def _only_inhibits(model, alike, amount):
+    """Is it certain that no neuron fires at an arrival of this amount? Not if it may stand above threshold, or within the slack below."""
+    return alike > 0 and amount <= -2 * SLACK and model.keeps == 0
+
+
 @implements(strike, LIFRecord)
 def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
     if alike and weights.size == 0:
         amount = jump(model, first, offset, weight)
-        if amount <= 0:
+        if _only_inhibits(model, alike, amount):
             y = model.y[first:]
             for q in range(np.uint64(begin), np.uint64(stop)):
                 y[words[q]] += amount
             return 0
-        if alike == 2:
+        if alike == 2 and amount > 0:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
     m = 0
     for q in range(begin, stop):
@@ -85,9 +91,9 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
 
 @implements(strike_back, LIFRecord)
 def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    if alike == 0 or weight > 0.0:
-        return False
     amount, y = jump(model, first, offset, weight), model.y[first:]
+    if not _only_inhibits(model, alike, amount):
+        return False
     for q in range(np.uint64(begin), np.uint64(stop)):
         y[words[q]] -= amount
     return True
