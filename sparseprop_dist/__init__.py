@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.description import Input, Network, Population, Projection
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
     from sparseprop_dist.errors import InputError, SimulationError
-    from sparseprop_dist.inputs import Poisson, SpikeTrains
+    from sparseprop_dist.inputs import Poisson, SampledCurrent, SineCurrent, SpikeTrains, StepCurrent
     from sparseprop_dist.models.eif import EIF
     from sparseprop_dist.models.flow import Flow
     from sparseprop_dist.models.intfire1 import IntFire1
@@ -63,8 +63,11 @@ __all__ = [
     "Projection",
     "Recording",
     "Result",
+    "SampledCurrent",
     "SimulationError",
+    "SineCurrent",
     "SpikeTrains",
+    "StepCurrent",
     "Uniform",
     "dump",
     "dumps",
@@ -90,7 +93,7 @@ _HOME = {
     "description": ("Input", "Network", "Population", "Projection"),
     "distributions": ("Lognormal", "Normal", "Uniform"),
     "errors": ("InputError", "SimulationError"),
-    "inputs": ("Poisson", "SpikeTrains"),
+    "inputs": ("Poisson", "SampledCurrent", "SineCurrent", "SpikeTrains", "StepCurrent"),
     "models.eif": ("EIF",),
     "models.flow": ("Flow",),
     "models.intfire1": ("IntFire1",),

@@ -21,7 +21,7 @@ from sparseprop_dist.configuration import Configuration
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import DISTRIBUTIONS
 from sparseprop_dist.errors import InputError, nearest
-from sparseprop_dist.inputs import Poisson, SpikeTrains
+from sparseprop_dist.inputs import Current, Poisson, SampledCurrent, SineCurrent, SpikeTrains, StepCurrent
 from sparseprop_dist.models.eif import EIF
 from sparseprop_dist.models.flow import Flow
 from sparseprop_dist.models.intfire1 import IntFire1
@@ -36,7 +36,7 @@ from sparseprop_dist.toml_text import dump, dumps
 __all__ = ["Configuration", "FilePairs", "dump", "dumps", "load", "load_pairs", "load_spikes", "loads"]
 
 MODELS: dict[str, type[Any]] = {model.kind: model for model in (LIF, QIF, IntFire1, EIF, Flow, SpikeTrains)}
-INPUTS: dict[str, type[Any]] = {kind.kind: kind for kind in (Poisson, SpikeTrains)}
+INPUTS: dict[str, type[Any]] = {kind.kind: kind for kind in (Poisson, SpikeTrains, StepCurrent, SampledCurrent, SineCurrent)}
 Names = str | list[str]
 
 
@@ -84,6 +84,7 @@ COMMON_KEYS: dict[str, dict[str, Any]] = {
     "population": {"model": (Any, ...), "size": (int, Field(description="a whole number of at least 1")), "like": (Any, None)},
     "projection": {"source": (Names, POOL), "target": (Names, POOL), "rule": (Any, ...), "weight": (Any, ...), "delay": (Any, ...)},
     "input": {"kind": (Any, ...), "target": (Names, POOL), "weight": (Any, ...), "delay": (Any, 0.0)},
+    "current": {"kind": (Any, ...), "target": (Names, POOL)},
     "distribution": {"distribution": (Any, ...)},
 }
 FILE = (str | None, Field(None, min_length=1, description="the path of a file"))
@@ -236,11 +237,11 @@ def _connect(network: Network, raw: dict[str, Any], where: str, folder: Path) ->
 
 def _add_input(network: Network, raw: dict[str, Any], where: str, folder: Path) -> None:
     described = _class(INPUTS, raw, "kind", where)
-    table = _checked(_table(described, "input"), raw, where)
+    table = _checked(_table(described, "current" if issubclass(described, Current) else "input"), raw, where)
     with _placed(where):
         kind = _described(described, table, where, folder)
-        weight, delay = (_value(table[key], key, where) for key in ("weight", "delay"))
-        network.add_input(table["target"], kind, weight=weight, delay=delay)
+        spikes = {key: _value(table[key], key, where) for key in ("weight", "delay") if key in table}
+        network.add_input(table["target"], kind, **spikes)
 
 
 def _record(network: Network, raw: dict[str, Any], where: str) -> None:

@@ -26,8 +26,8 @@ from sparseprop_dist.distributions import (
     draw_at,
 )
 from sparseprop_dist.errors import InputError, nearest
-from sparseprop_dist.inputs import Poisson, SpikeTrains
-from sparseprop_dist.models.parameters import ByValue, Model, cast, cast_count, same, spoken
+from sparseprop_dist.inputs import Current, Poisson, SpikeTrains, cast_input_weight, check_current
+from sparseprop_dist.models.parameters import ByValue, Model, cast_count, same, spoken
 from sparseprop_dist.pools import Pool, Pools
 from sparseprop_dist.quantile import Floats
 from sparseprop_dist.rules import Rule
@@ -81,14 +81,14 @@ class Projection(ByValue):
 
 @dataclass(frozen=True, eq=False)
 class Input(ByValue):
-    """Spikes from outside onto the populations ``targets`` (one pool).
+    """Spikes from outside, or a current, onto the populations ``targets`` (one pool).
 
-    ``weight`` is in mV, an array has one for each target neuron; ``delay`` is in ms.
+    ``weight`` is in mV, an array has one for each target neuron, None for a current; ``delay`` is in ms.
     """
 
     targets: tuple[str, ...]
-    kind: Poisson | SpikeTrains
-    weight: Value
+    kind: Poisson | SpikeTrains | Current
+    weight: Value | None
     delay: float
 
     def __str__(self) -> str:
@@ -161,37 +161,35 @@ class Network:
         self.projections.append(projection)
         return projection
 
-    def add_input(self, target: Any, kind: Poisson | SpikeTrains, *, weight: Any, delay: float = 0.0) -> Input:
-        """Drive the neurons of ``target`` (a population, its name, or a list of these) with spikes from outside.
+    def add_input(self, target: Any, kind: Poisson | SpikeTrains | Current, *, weight: Any = None, delay: float = 0.0) -> Input:
+        """Drive the neurons of ``target`` (a population, its name, or a list of these) with spikes from outside, or with a current.
 
         Parameters
         ----------
-        kind : Poisson(rate), or SpikeTrains(times, ids) with ids counted in the target pool
-        weight : mV: number, distribution, or an array with one for each target neuron
+        kind : Poisson(rate), SpikeTrains(times, ids) with ids counted in the target pool, or a current: StepCurrent, SampledCurrent or
+            SineCurrent; several currents onto one population add up
+        weight : mV: number, distribution, or an array with one for each target neuron; a current has none
         delay : ms, a number, 0 or more; of spike trains only, since Poisson events are made at their targets
 
         Raises
         ------
         InputError
-            for unknown populations, arrays of another length, spike ids beyond the pool, a negative delay.
+            for unknown populations, arrays of another length, spike ids beyond the pool, a negative delay, a model that takes no currents.
         """
         targets = self._names(target)
-        if not isinstance(kind, Poisson | SpikeTrains):
-            raise InputError(f"input to {_listed(targets)}: its kind is {spoken(kind)}; give Poisson(rate) or SpikeTrains(times, ids)")
+        if not isinstance(kind, Poisson | SpikeTrains | Current):
+            raise InputError(
+                f"input to {_listed(targets)}: its kind is {spoken(kind)}; give Poisson(rate), SpikeTrains(times, ids) or a current"
+            )
         where = f"{kind.kind} input to {_listed(targets)}"
         try:
             self._check_targets(targets)
-            n = self.pool(targets).size
-            if isinstance(kind, SpikeTrains):
-                kind.check(n, "the target pool")
-            elif kind.n_values not in (None, n):
-                raise InputError(f"rate has {kind.n_values} values, but the target pool has {n} neurons; give one for each")
-            weight = cast(weight, "weight", "mV")
-            if isinstance(weight, np.ndarray) and len(weight) != n:
-                raise InputError(f"weight has {len(weight)} values, but the target pool has {n} neurons; give one for each")
-            delay = cast_input_delay(delay)
-            if delay and isinstance(kind, Poisson):
-                raise InputError(f"delay is {delay!r} ms, but Poisson events are made at their targets; leave it out, or shift times")
+            if isinstance(kind, Current):
+                check_current(kind, [self.population(name) for name in targets], weight, delay)
+            else:
+                weight, delay = cast_input_weight(weight, kind, self.pool(targets).size), cast_input_delay(delay)
+                if delay and isinstance(kind, Poisson):
+                    raise InputError(f"delay is {delay!r} ms, but Poisson events are made at their targets; leave it out, or shift times")
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         added = Input(targets, kind, weight, delay)
@@ -297,8 +295,14 @@ class Network:
         """Delays (ms) of the synapses of these numbers, in any order; see `delays`."""
         return draw_at(projection.delay, (self.seed, PURPOSE_DELAY, _place(projection, self.projections)), numbers)
 
+    def currents(self, name: str) -> tuple[Current, ...]:
+        """The currents that the neurons of a population get, on top of their own I_e."""
+        return tuple(driven.kind for driven in self.inputs if isinstance(driven.kind, Current) and name in driven.targets)
+
     def input_weights(self, driven: Input, start: int, stop: int) -> Floats:
         """(stop - start,) mV: weights of an input onto positions ``start`` .. ``stop - 1`` of its target pool."""
+        if driven.weight is None:
+            raise InputError(f"{driven} has no weights; only spikes do")
         return draw(driven.weight, (self.seed, PURPOSE_INPUT_WEIGHT, _place(driven, self.inputs)), start, stop)
 
     def input_rates(self, driven: Input, start: int, stop: int) -> Floats:

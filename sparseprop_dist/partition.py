@@ -83,7 +83,8 @@ def partition(network: Network, n_ranks: int) -> Partition:
 
 def record_kind(network: Network, name: str) -> object:
     """Return what tells the record that runs a population: populations of one kind share a record."""
-    return network.population(name).model.lowered().record.__func__  # type: ignore[union-attr]
+    model = network.population(name).model.lowered()
+    return (model.driven_record if network.currents(name) else model.record).__func__  # type: ignore[union-attr]
 
 
 def _cut(weights: np.ndarray | float, size: int, n_ranks: int, remainder: int) -> np.ndarray:

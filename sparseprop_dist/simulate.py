@@ -148,7 +148,8 @@ def _schedule(network: Network, asked: str) -> str:
     """Return the schedule for a network, and refuse one that cannot run it."""
     bulk = in_bulk(network)
     if asked == "slab" and not bulk:
-        raise InputError("the slab schedule takes models that add, and synapses with delays, only; give auto, instant or ordered")
+        takes = "the slab schedule takes models that add, constant currents and synapses with delays, only"
+        raise InputError(f"{takes}; give auto, instant or ordered")
     return asked if asked != "auto" else "slab" if bulk else "instant"
 
 

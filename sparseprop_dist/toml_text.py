@@ -17,6 +17,7 @@ from sparseprop_dist.configuration import Configuration
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Distribution
 from sparseprop_dist.errors import InputError
+from sparseprop_dist.inputs import Current
 from sparseprop_dist.models.parameters import same
 from sparseprop_dist.recordings import default_name
 from sparseprop_dist.rules import Pairs
@@ -56,7 +57,8 @@ def dumps(described: Network | Configuration) -> str:
         tables.append(("[[projections]]", {**ends, **_plain(projection.rule), **own}))
     for driven in network.inputs:
         ends = {"kind": driven.kind.kind, "target": list(driven.targets)}
-        tables.append(("[[inputs]]", {**ends, **_plain(driven.kind), "weight": driven.weight, "delay": driven.delay}))
+        spikes = {} if isinstance(driven.kind, Current) else {"weight": driven.weight, "delay": driven.delay}
+        tables.append(("[[inputs]]", {**ends, **_plain(driven.kind), **spikes}))
     for recording in network.recordings:
         values = {name: value for name, value in _plain(recording).items() if name not in ("name", "what", "targets")}
         named = {} if recording.name == default_name(recording.what, recording.targets) else {"name": recording.name}

@@ -16,8 +16,10 @@ def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_b
     """Return the record of the neurons and their blocks (whose largest increment is not known yet); ``bulk``: for the slab schedule."""
     records, sizes = [], []
     for _, group in itertools.groupby(shares, key=lambda share: record_kind(network, share.population)):
-        parts = [_part(network, share) for share in group]
-        records.append(parts[0][0].record(parts, slab_bits))
+        own = list(group)
+        parts, currents = [_part(network, share) for share in own], [network.currents(share.population) for share in own]
+        model = parts[0][0]
+        records.append(model.driven_record(parts, currents, slab_bits) if currents[0] else model.record(parts, slab_bits))
         sizes.append(sum(len(values["gid"]) for _, values in parts))
     record = mixed(records, sizes)
     first, gids = _cut(shares, block_bits)

@@ -11,7 +11,7 @@ from ..clock import FRAME_REACH, MAX_PIECE_BITS, PIECES, TICK, TICK_BITS, long_s
 from ..description import Network, Projection
 from ..distributions import Distribution
 from ..errors import InputError
-from ..inputs import SpikeTrains
+from ..inputs import Current, SpikeTrains
 from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
@@ -78,17 +78,21 @@ def is_instant(network: Network, projection: Projection) -> bool:
 
 
 def in_bulk(network: Network) -> bool:
-    """Return whether the slab schedule can run a network: all models add, and all synapses between neurons have a delay."""
+    """Return whether the slab schedule can run a network: all models add, all currents are constant, and all synapses between neurons have
+    a delay."""
     models = [population.model for population in network.populations if not isinstance(population.model, SpikeTrains)]
     additive = all(model.lowered().additive for model in models)
-    return additive and not any(is_instant(network, projection) for projection in network.projections)
+    varying = any(isinstance(driven.kind, Current) for driven in network.inputs)
+    return additive and not varying and not any(is_instant(network, projection) for projection in network.projections)
 
 
 def frame_bits(network: Network) -> int:
     """Return log2 of the ticks in a slab of a network."""
     if in_bulk(network):
         return slab_bits(smallest_tau(network), shortest_delay(network))
-    listed = bool(network.inputs) or not all(is_instant(network, projection) for projection in network.projections)
+    listed = not all(isinstance(driven.kind, Current) for driven in network.inputs) or not all(
+        is_instant(network, projection) for projection in network.projections
+    )
     return long_slab_bits(smallest_tau(network), listed)
 
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from sparseprop_dist.distributions import Given
 from sparseprop_dist.errors import InputError
+from sparseprop_dist.inputs import Current
 from sparseprop_dist.models import lif_slab  # noqa: F401  # its bodies
+from sparseprop_dist.models.lif_current import DrivenLIFRecord
 from sparseprop_dist.models.lif_record import LIFRecord
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
 
@@ -43,6 +45,7 @@ class LIF(Model):
 
     kind: ClassVar[str] = "lif"
     additive: ClassVar[bool] = True
+    takes_currents: ClassVar[bool] = True
     quantities: ClassVar[dict[str, Quantity]] = {
         "tau_m": Quantity("ms", "positive", infinite=True),
         "C_m": Quantity("pF", "positive"),
@@ -76,9 +79,22 @@ class LIF(Model):
     @classmethod
     def record(cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], slab_bits: int) -> LIFRecord:
         """Return the kernel record of neurons at time 0; see `Model.record`."""
-        keep = [np.full(len(values["gid"]), model.refractory_input) for model, values in parts]  # type: ignore[attr-defined]
-        return LIFRecord.make(joined([values for _, values in parts]) | {"refractory_input": np.concatenate(keep)}, slab_bits)
+        return LIFRecord.make(_values(parts), slab_bits)
+
+    @classmethod
+    def driven_record(
+        cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], currents: Sequence[Sequence[Current]], slab_bits: int
+    ) -> DrivenLIFRecord:
+        """Return the kernel record of neurons with currents; see `Model.driven_record`."""
+        which = np.repeat(np.arange(len(parts)), [len(values["gid"]) for _, values in parts])
+        return DrivenLIFRecord.make(_values(parts), which, currents, slab_bits)
 
     def time_scale(self) -> float:
         """tau_m, ms."""
         return lowest(self.tau_m)
+
+
+def _values(parts: Sequence[tuple[Model, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The values of all parts, with the flag of each as an array."""
+    keep = [np.full(len(values["gid"]), model.refractory_input) for model, values in parts]  # type: ignore[attr-defined]
+    return joined([values for _, values in parts]) | {"refractory_input": np.concatenate(keep)}

@@ -189,6 +189,8 @@ class Model(ByValue):
     additive: ClassVar[bool] = False
     """Whether its record has the second part of `models.protocol`."""
     weight_unit: ClassVar[str] = "mV"
+    takes_currents: ClassVar[bool] = False
+    """Whether it has `driven_record`."""
 
     def __post_init__(self) -> None:
         lengths = {}
@@ -241,6 +243,11 @@ class Model(ByValue):
         InputError
             for values that the state cannot hold.
         """
+        raise NotImplementedError
+
+    @classmethod
+    def driven_record(cls, parts: "Sequence[tuple[Model, Mapping[str, Any]]]", currents: "Sequence[Any]", slab_bits: int) -> Any:
+        """As `record`, of neurons that get currents that vary in time: for each part, the sequence of those (`inputs.Current`)."""
         raise NotImplementedError
 
     def time_scale(self) -> float:

@@ -1,0 +1,254 @@
+"""LIF neurons with a current that varies in time: their kernel record, and its bodies of the protocol.
+
+A record of LIF neurons, whose state and parameters it keeps, with the curve of the threshold beside it (``models.lif_curve``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.clock import TICK
+from sparseprop_dist.elementary import exp_frame
+from sparseprop_dist.errors import InputError
+from sparseprop_dist.inputs import Current
+from sparseprop_dist.jit import implements, inline, njit
+from sparseprop_dist.models.current import Currents
+from sparseprop_dist.models.lif_curve import NO_SLAB, Curves, drive_at, ensure, first_up, lowest, stand
+from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord
+from sparseprop_dist.models.protocol import (
+    FIRED,
+    NEVER,
+    NOTHING,
+    OVERFLOW,
+    act,
+    beyond,
+    candidates,
+    carry,
+    is_resting,
+    own_event,
+    potential,
+    receive,
+    restore,
+    save,
+    strike,
+    strike_back,
+)
+
+
+class DrivenLIFRecord(NamedTuple):
+    """LIF neurons of one rank, with currents."""
+
+    lif: LIFRecord
+    kind: np.ndarray  # int32 (neurons,), curve of each
+    curves: Curves
+    currents: Currents
+
+    @staticmethod
+    def make(values: Mapping[str, Any], which: np.ndarray, sets: Sequence[Sequence[Current]], slab_bits: int) -> "DrivenLIFRecord":
+        """Return neurons at time 0, from their parameters and the set of currents that each gets.
+
+        Raises
+        ------
+        InputError
+            as `LIFRecord.make`, and for currents that move V by more in a slab than the integers of the state can hold.
+        """
+        lif, currents = LIFRecord.make(values, slab_bits), Currents.make(sets, slab_bits)
+        scale = lif.gain * TICK / values["C_m"]
+        most = np.array([currents.most(own) for own in range(len(sets))])[which]
+        room = LIMIT / 4 / (1.3 * 2.0 * lif.half * scale)
+        if (most > room).any():
+            i = int(np.argmax(most > room))
+            raise InputError(
+                f"neuron {values['gid'][i]}: its currents reach {most[i]:.3g} pA; with its C_m at most {room[i]:.3g} pA can be held"
+            )
+        rows = np.stack([which, lif.rate, lif.threshold, lif.slope, scale], axis=1)
+        kinds, kind = np.unique(rows, axis=0, return_inverse=True)
+        return DrivenLIFRecord(lif, kind.reshape(-1).astype(np.int32), Curves.make(kinds, currents, lif.half), currents)
+
+    def alike(self, start: int, stop: int) -> int:
+        """As `LIFRecord.alike`."""
+        same = bool((self.kind[start:stop] == self.kind[start]).all())
+        return min(self.lif.alike(start, stop), 2 if same else 1)
+
+    def largest_increment(self, start: int, stop: int, weight: float) -> float:
+        """As `LIFRecord.largest_increment`."""
+        return self.lif.largest_increment(start, stop, weight)
+
+    def keep_origin(self, shift: int) -> None:
+        """Count times from an origin that is ``shift`` ticks later."""
+        self.lif.keep_origin(shift)
+        self.currents.keep_origin(shift)
+        self.curves.key[:] = NO_SLAB
+
+
+@inline
+def _jump(lif, i, offset, weight):
+    return np.int64(np.rint(weight * lif.gain[i] * exp_frame((offset - lif.half) * lif.rate[i])))
+
+
+@njit
+def _stand(model, i, start, offset, value):
+    """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset."""
+    c = np.int64(model.kind[i])
+    drive = drive_at(model.curves, model.currents, c, start, offset)
+    return stand(model.curves, model.currents, c, drive, value, offset)
+
+
+@njit
+def _fire(model, i, start, offset):
+    lif = model.lif
+    if lif.refractory[i] > 0:
+        lif.release[i] = start + offset + lif.refractory[i]
+        lif.y[i] = 0 if lif.keep[i] else ABSORB
+    else:
+        lif.y[i] = _stand(model, i, start, offset, lif.reset[i])
+    return FIRED
+
+
+@implements(receive, DrivenLIFRecord)
+def _receive(model, i, start, offset, weight):
+    lif = model.lif
+    if lif.release[i] != FREE and lif.keep[i] == 0:
+        return NOTHING
+    y = lif.y[i] + _jump(lif, i, offset, weight)
+    lif.y[i] = y
+    if lif.release[i] == FREE and y >= _stand(model, i, start, offset, lif.threshold[i]) - SLACK:
+        return _fire(model, i, start, offset)
+    return NOTHING if abs(y) < LIMIT else OVERFLOW
+
+
+@implements(own_event, DrivenLIFRecord)
+def _own_event(model, i, start, after):
+    lif = model.lif
+    if lif.release[i] != FREE:
+        return lif.release[i] - start
+    return first_up(model.curves, model.currents, np.int64(model.kind[i]), start, lif.y[i], after, NEVER)
+
+
+@implements(act, DrivenLIFRecord)
+def _act(model, i, start, offset):
+    lif = model.lif
+    if lif.release[i] == FREE:
+        return _fire(model, i, start, offset)
+    lif.release[i] = FREE
+    kept = lif.y[i] if lif.keep[i] else 0
+    lif.y[i] = kept + _stand(model, i, start, offset, lif.reset[i])
+    return NOTHING
+
+
+@implements(save, DrivenLIFRecord)
+def _save(model, first, n, copy):
+    save(model.lif, first, n, copy)
+
+
+@implements(restore, DrivenLIFRecord)
+def _restore(model, i, copy, k):
+    restore(model.lif, i, copy, k)
+
+
+@implements(beyond, DrivenLIFRecord)
+def _beyond(model, first, n):
+    return beyond(model.lif, first, n)
+
+
+@implements(carry, DrivenLIFRecord)
+def _carry(model, first, n, start):
+    lif, curves = model.lif, model.curves
+    for i in range(first, first + n):
+        c = np.int64(model.kind[i])
+        ensure(curves, model.currents, c, start)
+        if lif.release[i] == FREE:
+            drive = curves.scale[c] * curves.drive[c, curves.parts[c]]
+            lif.y[i] = np.int64(np.rint((lif.y[i] + drive) * lif.decay[i] + lif.slope[i] * (2.0 * lif.half)))
+        else:
+            lif.y[i] = np.int64(np.rint(lif.y[i] * lif.decay[i])) if lif.keep[i] else ABSORB
+
+
+@implements(potential, DrivenLIFRecord)
+def _potential(model, i, start, offset):
+    lif, c = model.lif, np.int64(model.kind[i])
+    if lif.release[i] != FREE:
+        return lif.rest[i] + lif.reset[i] / lif.gain[i]
+    away = offset - lif.half
+    drive = model.curves.scale[c] * drive_at(model.curves, model.currents, c, start, offset)
+    return lif.rest[i] + (lif.y[i] + lif.slope[i] * away + drive) * exp_frame(-away * lif.rate[i]) / lif.gain[i]
+
+
+@implements(candidates, DrivenLIFRecord)
+def _candidates(model, first, n, alike, start, a, b, found):
+    lif, curves = model.lif, model.curves
+    y = lif.y[first : first + n]
+    m = 0
+    if alike == 2:
+        least = lowest(curves, model.currents, np.int64(model.kind[first]), start, a, b)
+        for k in range(n):
+            found[m] = k
+            m += y[k] >= least
+    else:
+        for k in range(n):
+            c = np.int64(model.kind[first + k])
+            ensure(curves, model.currents, c, start)
+            found[m] = k
+            m += y[k] >= curves.least[c]
+    if lif.rests:
+        release = lif.release[first : first + n]
+        for k in range(n):
+            if release[k] != FREE and release[k] < start + b:
+                found[m] = k
+                m += 1
+    return m
+
+
+@njit
+def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
+    """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
+    y, release = model.lif.y[first:], model.lif.release[first:]
+    threshold = _stand(model, first, start, offset, model.lif.threshold[first]) - SLACK
+    least = min(threshold, lowest(model.curves, model.currents, np.int64(model.kind[first]), start, offset, b))
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        v = y[target] + amount
+        y[target] = v
+        if v >= least and release[target] == FREE:
+            touched[m] = np.int64(target)
+            if v >= threshold:
+                _fire(model, first + np.int64(target), start, offset)
+                touched[m] = ~np.int64(target)
+            m += 1
+    return m
+
+
+@implements(strike, DrivenLIFRecord)
+def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
+    if alike and weights.size == 0:
+        amount = _jump(model.lif, first, offset, weight)
+        if amount <= 0:
+            y = model.lif.y[first:]
+            for q in range(np.uint64(begin), np.uint64(stop)):
+                y[words[q]] += amount
+            return 0
+        if alike == 2:
+            return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
+    m = 0
+    for q in range(begin, stop):
+        target = np.int64(words[q])
+        own = weights[q - begin] if weights.size else weight
+        if receive(model, first + target, start, offset, own) == FIRED:
+            touched[m] = ~target
+            m += 1
+        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
+            touched[m] = target
+            m += 1
+    return m
+
+
+@implements(strike_back, DrivenLIFRecord)
+def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    return strike_back(model.lif, first, alike, words, begin, stop, weight, start, offset)
+
+
+@implements(is_resting, DrivenLIFRecord)
+def _is_resting(model, i):
+    return model.lif.release[i] != FREE
