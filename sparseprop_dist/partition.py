@@ -83,7 +83,7 @@ def partition(network: Network, n_ranks: int) -> Partition:
 
 def record_kind(network: Network, name: str) -> object:
     """Return what tells the record that runs a population: populations of one kind share a record."""
-    model = network.population(name).model.lowered()
+    model = network.population(name).model.lowered()  # type: ignore[union-attr]
     return (model.driven_record if network.currents(name) else model.record).__func__  # type: ignore[union-attr]
 
 

@@ -1,21 +1,21 @@
 """Currents that vary in time, for kernels: sums of straight pieces and sines, their values, and their integrals against e^(rate t).
 
 Owns the tables of the currents of a rank, one *set* for each sum that a population gets, and their arithmetic. Knows no neuron. Times are
-integer ticks from the origin; the phase of a sine at a slab's start is made from the number of the slab, in integers: as right late in a run
-as early (``docs/design/varying_currents.md``).
+integer ticks from the origin; the phase of a sine at a slab's start is made from the number of the slab, in integers: as right late in a
+run as early (``docs/design/varying_currents.md``).
 """
 
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparseprop_dist.clock import TICK, TICK_BITS
 from sparseprop_dist.elementary import PI, exp_to_quarter, sin_cos
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.inputs import Current
+from sparseprop_dist.inputs import Current, Sine
 from sparseprop_dist.jit import njit
 
 PAST = -(1 << 62)
@@ -26,21 +26,37 @@ LEAST_SLAB_BITS = 22
 """With sines, a slab has at least this power of two of ticks: its number (below 2^39) times a limb is below 2^63."""
 
 
+PIECE = np.dtype(
+    [
+        ("begin", np.int64),  # tick
+        ("value", np.float64),  # pA, at begin
+        ("slope", np.float64),  # pA per tick
+    ],
+    align=True,
+)
+SINE = np.dtype(
+    [
+        ("amplitude", np.float64),  # pA
+        ("frequency", np.float64),  # Hz
+        ("on", np.int64),  # tick
+        ("off", np.int64),  # tick
+        ("speed", np.float64),  # radians per tick
+        ("high", np.int64),  # turns in a slab less whole ones, in limbs
+        ("middle", np.int64),
+        ("low", np.int64),
+        ("origin", np.float64),  # turns at the origin
+    ],
+    align=True,
+)
+
+
 class Currents(NamedTuple):
-    """Sets of currents. Arrays over pieces are cut by ``piece_ptr``, over sines by ``sine_ptr``."""
+    """Sets of currents, which cut the arrays of pieces and sines."""
 
     piece_ptr: np.ndarray  # int64 (sets + 1,)
-    begin: np.ndarray  # int64, tick of the first value of a piece
-    value: np.ndarray  # float64, pA
-    slope: np.ndarray  # float64, pA per tick
     sine_ptr: np.ndarray  # int64 (sets + 1,)
-    amplitude: np.ndarray  # float64, pA
-    frequency: np.ndarray  # float64, Hz
-    on: np.ndarray  # int64, tick
-    off: np.ndarray  # int64, tick
-    speed: np.ndarray  # float64, radians per tick
-    turns: np.ndarray  # int64 (3, sines), turns in a slab less whole ones, in limbs, the highest first
-    base: np.ndarray  # float64, turns at the origin
+    piece: Any  # np.recarray of PIECE
+    sine: Any  # np.recarray of SINE
     length: int  # of a slab, ticks
 
     @staticmethod
@@ -53,37 +69,31 @@ class Currents(NamedTuple):
             for sines with a slab so short that its number outgrows the arithmetic of phases.
         """
         pieces = [_summed(currents) for currents in sets]
-        sines = [[sine for current in currents for sine in current.sines()] for currents in sets]
+        sines = [[_sine(sine, slab_bits) for current in currents for sine in current.sines()] for currents in sets]
         flat = [sine for own in sines for sine in own]
         if flat and slab_bits < LEAST_SLAB_BITS:
             raise InputError(f"a sine current needs time constants of at least {4.0 * 2.0 ** (LEAST_SLAB_BITS - TICK_BITS):.2g} ms")
-        limbs = [_limbs(_turns(sine.frequency, 1 << slab_bits)) for sine in flat]
         return Currents(
-            piece_ptr=np.cumsum([0, *(len(begin) for begin, _, _ in pieces)]),
-            begin=np.concatenate([begin for begin, _, _ in pieces]),
-            value=np.concatenate([value for _, value, _ in pieces]),
-            slope=np.concatenate([slope for _, _, slope in pieces]),
+            piece_ptr=np.cumsum([0, *map(len, pieces)]),
             sine_ptr=np.cumsum([0, *map(len, sines)]),
-            amplitude=np.array([sine.amplitude for sine in flat], np.float64),
-            frequency=np.array([sine.frequency for sine in flat], np.float64),
-            on=np.array([sine.on for sine in flat], np.int64),
-            off=np.array([sine.off for sine in flat], np.int64),
-            speed=np.array([2.0 * PI * (sine.frequency * TICK / 1e3) for sine in flat], np.float64),
-            turns=np.array(limbs, np.int64).reshape(-1, 3).T.copy(),
-            base=np.array([float(Fraction(sine.turns) % 1) for sine in flat], np.float64),
+            piece=np.concatenate(pieces).view(np.recarray),
+            sine=np.array(flat, SINE).view(np.recarray),
             length=1 << slab_bits,
         )
 
+    def _own(self, which: int) -> tuple[Any, Any]:
+        """Pieces and sines of a set."""
+        return self.piece[slice(*self.piece_ptr[which : which + 2])], self.sine[slice(*self.sine_ptr[which : which + 2])]
+
     def most(self, which: int) -> float:
         """Return a bound on the absolute current of a set, pA."""
-        pieces, sines = (slice(*ptr[which : which + 2]) for ptr in (self.piece_ptr, self.sine_ptr))
-        ends = np.append(self.begin[pieces][1:], 0) - self.begin[pieces]
-        ends = self.value[pieces] + self.slope[pieces] * np.where(self.slope[pieces] == 0.0, 0, ends)
-        return float(np.abs([self.value[pieces], ends]).max() + np.abs(self.amplitude[sines]).sum())
+        piece, sine = self._own(which)
+        span = np.where(piece.slope == 0.0, 0, np.append(piece.begin[1:], 0) - piece.begin)
+        return float(np.abs([piece.value, piece.value + piece.slope * span]).max() + np.abs(sine.amplitude).sum())
 
     def pieces_in_slab(self, which: int) -> int:
         """Return how many pieces a slab can meet."""
-        begin = self.begin[slice(*self.piece_ptr[which : which + 2])][1:]
+        begin = self._own(which)[0].begin[1:]
         return 1 + int(np.unique(begin // self.length, return_counts=True)[1].max(initial=0))
 
     def turns_in_slab(self, which: int) -> int:
@@ -92,19 +102,27 @@ class Currents(NamedTuple):
         The sum of a straight line and n sines solves a linear equation of order 2n + 2, so on a stretch shorter than half the shortest
         period it has at most 2n + 1 zeros.
         """
-        sines = slice(*self.sine_ptr[which : which + 2])
-        n, halves = self.amplitude[sines].size, float(self.speed[sines].max(initial=0.0)) * self.length / PI
-        return (self.pieces_in_slab(which) + math.ceil(halves) + 1) * (2 * n + 1)
+        sine = self._own(which)[1]
+        halves = float(sine.speed.max(initial=0.0)) * self.length / PI
+        return (self.pieces_in_slab(which) + math.ceil(halves) + 1) * (2 * sine.size + 1)
 
     def keep_origin(self, shift: int) -> None:
         """Count times from an origin that is ``shift`` ticks later."""
-        moved = np.maximum(self.begin - shift, PAST) if self.begin.size else self.begin
-        self.value[:] += self.slope * (moved - (self.begin - shift))
-        self.begin[:] = moved
-        self.on[:] = np.maximum(self.on - shift, PAST)
-        self.off[:] = np.where(self.off == -PAST, -PAST, np.maximum(self.off - shift, PAST))
-        for k in range(self.base.size):
-            self.base[k] = float((Fraction(self.base[k]) + _turns(self.frequency[k], shift)) % 1)
+        piece, sine = self.piece, self.sine
+        moved = np.maximum(piece.begin - shift, PAST)
+        piece.value += piece.slope * (moved - (piece.begin - shift))
+        piece.begin = moved
+        sine.on = np.maximum(sine.on - shift, PAST)
+        sine.off = np.where(sine.off == -PAST, -PAST, np.maximum(sine.off - shift, PAST))
+        for k in range(sine.size):
+            sine.origin[k] = float((Fraction(float(sine.origin[k])) + _turns(sine.frequency[k], shift)) % 1)
+
+
+def _sine(sine: Sine, slab_bits: int) -> tuple[float, ...]:
+    """Return a row of SINE."""
+    high, middle, low = _limbs(_turns(sine.frequency, 1 << slab_bits))
+    speed = 2.0 * PI * (sine.frequency * TICK / 1e3)
+    return sine.amplitude, sine.frequency, sine.on, sine.off, speed, high, middle, low, float(Fraction(sine.turns) % 1)
 
 
 def _turns(frequency: float, ticks: int) -> Fraction:
@@ -117,8 +135,8 @@ def _limbs(turns: Fraction) -> list[int]:
     return [scaled >> 2 * LIMB, scaled >> LIMB & (1 << LIMB) - 1, scaled & (1 << LIMB) - 1]
 
 
-def _summed(currents: Sequence[Current]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the straight pieces of a sum."""
+def _summed(currents: Sequence[Current]) -> np.ndarray:
+    """Return the straight pieces (PIECE) of a sum."""
     parts = [current.pieces() for current in currents]
     begin = np.unique(np.concatenate([own for own, _, _ in parts]))
     value, slope = np.zeros(len(begin)), np.zeros(len(begin))
@@ -127,7 +145,10 @@ def _summed(currents: Sequence[Current]) -> tuple[np.ndarray, np.ndarray, np.nda
         here = k >= 0
         value += np.where(here, values[k] + slopes[k] * (begin - own[k]), 0.0)
         slope += np.where(here, slopes[k], 0.0)
-    return np.append(PAST, begin), np.append(0.0, value), np.append(0.0, slope)
+    pieces = np.zeros(len(begin) + 1, PIECE)
+    pieces["begin"][0] = PAST
+    pieces["begin"][1:], pieces["value"][1:], pieces["slope"][1:] = begin, value, slope
+    return pieces
 
 
 # --- kernels ---
@@ -144,7 +165,7 @@ def piece_at(currents, which, tick):
     low, high = currents.piece_ptr[which], currents.piece_ptr[which + 1]
     while high - low > 1:
         middle = (low + high) >> 1
-        if currents.begin[middle] <= tick:
+        if currents.piece[middle].begin <= tick:
             low = middle
         else:
             high = middle
@@ -155,12 +176,11 @@ def piece_at(currents, which, tick):
 def angle(currents, q, start, offset):
     """Return the angle of a sine, in radians, at an offset in the slab that starts at tick ``start``, less whole turns at its start."""
     n = start // currents.length
-    high, middle, low = currents.turns[0, q], currents.turns[1, q], currents.turns[2, q]
-    mask = (1 << LIMB) - 1
-    turn = (((high * n) & mask) << LIMB) + ((middle * n) & ((1 << 2 * LIMB) - 1))
-    turn = (turn & ((1 << 2 * LIMB) - 1)) * 2.0**-48 + low * n * 2.0**-72
-    turn += currents.base[q]
-    return 2.0 * PI * (turn - np.floor(turn + 0.5)) + currents.speed[q] * offset
+    high, middle, low = currents.sine[q].high, currents.sine[q].middle, currents.sine[q].low
+    one = (1 << LIMB) - 1
+    both = (((high * n) & one) << LIMB) + ((middle * n) & ((1 << 2 * LIMB) - 1)) & ((1 << 2 * LIMB) - 1)
+    turn = both * 2.0 ** (-2 * LIMB) + low * n * 2.0 ** (-3 * LIMB) + currents.sine[q].origin
+    return 2.0 * PI * (turn - np.floor(turn + 0.5)) + currents.sine[q].speed * offset
 
 
 @njit
@@ -169,12 +189,12 @@ def sines_at(currents, which, start, begin, offset):
     second derivative."""
     value = slope = bend = 0.0
     for q in range(currents.sine_ptr[which], currents.sine_ptr[which + 1]):
-        if currents.on[q] <= start + begin < currents.off[q]:
+        if currents.sine[q].on <= start + begin < currents.sine[q].off:
             s, c = sin_cos(angle(currents, q, start, offset))
-            speed = currents.speed[q]
-            value += currents.amplitude[q] * s
-            slope += currents.amplitude[q] * speed * c
-            bend += abs(currents.amplitude[q]) * speed * speed
+            speed = currents.sine[q].speed
+            value += currents.sine[q].amplitude * s
+            slope += currents.sine[q].amplitude * speed * c
+            bend += abs(currents.sine[q].amplitude) * speed * speed
     return value, slope, bend
 
 
@@ -209,7 +229,7 @@ def integral(currents, which, start, begin, value, slope, rate, d):
     if slope != 0.0:
         total += d * d * (slope * _series(PHI_2, z))
     for q in range(currents.sine_ptr[which], currents.sine_ptr[which + 1]):
-        if currents.on[q] <= start + begin < currents.off[q]:
+        if currents.sine[q].on <= start + begin < currents.sine[q].off:
             s, c = sin_cos(angle(currents, q, start, begin))
-            total += currents.amplitude[q] * sine_integral(rate, currents.speed[q], d, s, c)
+            total += currents.sine[q].amplitude * sine_integral(rate, currents.sine[q].speed, d, s, c)
     return total

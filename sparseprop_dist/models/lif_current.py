@@ -79,7 +79,7 @@ class DrivenLIFRecord(NamedTuple):
         """Count times from an origin that is ``shift`` ticks later."""
         self.lif.keep_origin(shift)
         self.currents.keep_origin(shift)
-        self.curves.key[:] = NO_SLAB
+        self.curves.kind.key = NO_SLAB
 
 
 @inline
@@ -159,7 +159,7 @@ def _carry(model, first, n, start):
         c = np.int64(model.kind[i])
         ensure(curves, model.currents, c, start)
         if lif.release[i] == FREE:
-            drive = curves.scale[c] * curves.drive[c, curves.parts[c]]
+            drive = curves.kind[c].scale * curves.part[c, curves.kind[c].parts].drive
             lif.y[i] = np.int64(np.rint((lif.y[i] + drive) * lif.decay[i] + lif.slope[i] * (2.0 * lif.half)))
         else:
             lif.y[i] = np.int64(np.rint(lif.y[i] * lif.decay[i])) if lif.keep[i] else ABSORB
@@ -171,7 +171,7 @@ def _potential(model, i, start, offset):
     if lif.release[i] != FREE:
         return lif.rest[i] + lif.reset[i] / lif.gain[i]
     away = offset - lif.half
-    drive = model.curves.scale[c] * drive_at(model.curves, model.currents, c, start, offset)
+    drive = model.curves.kind[c].scale * drive_at(model.curves, model.currents, c, start, offset)
     return lif.rest[i] + (lif.y[i] + lif.slope[i] * away + drive) * exp_frame(-away * lif.rate[i]) / lif.gain[i]
 
 
@@ -190,7 +190,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
             c = np.int64(model.kind[first + k])
             ensure(curves, model.currents, c, start)
             found[m] = k
-            m += y[k] >= curves.least[c]
+            m += y[k] >= curves.kind[c].least
     if lif.rests:
         release = lif.release[first : first + n]
         for k in range(n):

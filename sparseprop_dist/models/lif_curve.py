@@ -9,7 +9,7 @@ theta falls where I(t) is above ``rheobase``, the current that holds V at thresh
 passes that value: on each *part* it is monotone, and no crossing can be missed. Neurons of the same parameters share a curve.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,57 +20,58 @@ from sparseprop_dist.models.current import Currents, integral, piece_at, sines_a
 NO_SLAB = -1
 
 
-class Curves(NamedTuple):
-    """One curve for each kind of neuron, filled for the slab ``key`` when it is first asked for. Of the arrays (curves, room), the first
-    ``parts`` are in use, and one more of ``begin`` and ``theta``."""
+KIND = np.dtype(
+    [
+        ("which", np.int64),  # set of currents
+        ("rate", np.float64),  # 1/tau_m, per tick
+        ("threshold", np.float64),  # quanta, as in LIFRecord
+        ("drift", np.float64),  # quanta per tick: drive of a neuron that does not leak
+        ("scale", np.float64),  # quanta per tick and pA
+        ("rheobase", np.float64),  # pA
+        ("key", np.int64),  # tick at which the slab starts for which the curve is filled, or NO_SLAB
+        ("parts", np.int64),  # their number
+        ("least", np.int64),  # the lowest theta in the slab
+    ],
+    align=True,
+)
+PART = np.dtype(
+    [
+        ("begin", np.int64),  # offset
+        ("theta", np.int64),  # the others: at begin
+        ("drive", np.float64),  # pA ticks
+        ("value", np.float64),  # pA, straight part of the current
+        ("slope", np.float64),  # pA per tick
+    ],
+    align=True,
+)
 
-    which: np.ndarray  # int64, set of currents
-    rate: np.ndarray  # float64, 1/tau_m, per tick
-    threshold: np.ndarray  # float64, quanta, as in LIFRecord
-    drift: np.ndarray  # float64, quanta per tick: drive of a neuron that does not leak
-    scale: np.ndarray  # float64, quanta per tick and pA
-    rheobase: np.ndarray  # float64, pA
-    key: np.ndarray  # int64, tick at which the slab starts, or NO_SLAB
-    parts: np.ndarray  # int64
-    least: np.ndarray  # int64, the lowest theta in the slab
-    begin: np.ndarray  # int64 (curves, room), offset
-    theta: np.ndarray  # int64, at begin
-    drive: np.ndarray  # float64, pA ticks, at begin
-    value: np.ndarray  # float64, pA, straight part of the current at begin
-    slope: np.ndarray  # float64, pA per tick
+
+class Curves(NamedTuple):
+    """One curve for each kind of neuron, filled for a slab when it is first asked for."""
+
+    kind: Any  # np.recarray of KIND
+    part: Any  # np.recarray of PART (kinds, room); one more than the number of parts is in use, for the end of the slab
     half: float  # half a slab, ticks
 
     @staticmethod
-    def make(kinds: np.ndarray, currents: Currents, half: float) -> "Curves":
-        """Return curves that are not filled; ``kinds``: rows of set, rate, threshold, drift, scale."""
-        which, rate, threshold, drift, scale = kinds.T
-        n, sets = len(kinds), range(len(currents.piece_ptr) - 1)
+    def make(rows: np.ndarray, currents: Currents, half: float) -> "Curves":
+        """Return curves that are not filled; ``rows``: set, rate, threshold, drift, scale of each kind."""
+        sets = range(len(currents.piece_ptr) - 1)
         room = 2 + max(currents.pieces_in_slab(own) + currents.turns_in_slab(own) for own in sets)
-        return Curves(
-            which=which.astype(np.int64),
-            rate=rate.copy(),
-            threshold=threshold.copy(),
-            drift=drift.copy(),
-            scale=scale.copy(),
-            rheobase=(rate * threshold - drift) / scale,
-            key=np.full(n, NO_SLAB, np.int64),
-            parts=np.zeros(n, np.int64),
-            least=np.zeros(n, np.int64),
-            begin=np.zeros((n, room), np.int64),
-            theta=np.zeros((n, room), np.int64),
-            drive=np.zeros((n, room)),
-            value=np.zeros((n, room)),
-            slope=np.zeros((n, room)),
-            half=half,
-        )
+        kind = np.zeros(len(rows), KIND)
+        for name, column in zip(KIND.names or (), rows.T, strict=False):
+            kind[name] = column
+        kind["rheobase"] = (kind["rate"] * kind["threshold"] - kind["drift"]) / kind["scale"]
+        kind["key"] = NO_SLAB
+        return Curves(kind.view(np.recarray), np.zeros((len(rows), room), PART).view(np.recarray), half)
 
 
 @njit
 def _excess(curves, currents, c, start, begin, value, slope, offset):
     """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative, in the piece whose straight part
     has ``value`` and ``slope`` at ``begin``."""
-    sines, rise, bend = sines_at(currents, curves.which[c], start, begin, offset)
-    return value + slope * (offset - begin) + sines - curves.rheobase[c], slope + rise, bend
+    sines, rise, bend = sines_at(currents, curves.kind[c].which, start, begin, offset)
+    return value + slope * (offset - begin) + sines - curves.kind[c].rheobase, slope + rise, bend
 
 
 @njit
@@ -103,7 +104,7 @@ def _turn(curves, currents, c, start, begin, value, slope, end):
         excess, rise, bend = _excess(curves, currents, c, start, begin, value, slope, x + 0.5 * h)
         monotone = abs(rise) >= 0.5 * bend * h
         if abs(excess) <= 0.5 * abs(rise) * h + 0.125 * bend * h * h:
-            if not monotone and h > 1 and bend * h * h > 2.0**-50 * (abs(curves.rheobase[c]) + abs(value)):
+            if not monotone and h > 1 and bend * h * h > 2.0**-50 * (abs(curves.kind[c].rheobase) + abs(value)):
                 h >>= 1
                 continue
             at = _sign_change(curves, currents, c, start, begin, value, slope, x, x + h)
@@ -117,17 +118,17 @@ def _turn(curves, currents, c, start, begin, value, slope, end):
 @njit
 def _integrate(curves, currents, c, start, begin, value, slope, offset):
     """Return what the current adds to the drive from ``begin`` to ``offset``, pA ticks."""
-    grown = exp_frame((begin - curves.half) * curves.rate[c])
-    return grown * integral(currents, curves.which[c], start, begin, value, slope, curves.rate[c], offset - begin)
+    grown = exp_frame((begin - curves.half) * curves.kind[c].rate)
+    return grown * integral(currents, curves.kind[c].which, start, begin, value, slope, curves.kind[c].rate, offset - begin)
 
 
 @njit
 def _fill_piece(curves, currents, c, start, n, begin, end, value, slope, drive):
     """Add the parts of one piece of the current; return their number so far, and the drive at the end."""
-    room = curves.begin.shape[1]
+    room = curves.part.shape[1]
     while begin < end:
         turn = _turn(curves, currents, c, start, begin, value, slope, end) if n + 2 < room else end
-        curves.begin[c, n], curves.drive[c, n], curves.value[c, n], curves.slope[c, n] = begin, drive, value, slope
+        curves.part[c, n].begin, curves.part[c, n].drive, curves.part[c, n].value, curves.part[c, n].slope = begin, drive, value, slope
         drive += _integrate(curves, currents, c, start, begin, value, slope, float(turn))
         value += slope * (turn - begin)
         begin = turn
@@ -137,27 +138,27 @@ def _fill_piece(curves, currents, c, start, n, begin, end, value, slope, drive):
 
 @njit
 def _fill(curves, currents, c, start):
-    which, length = curves.which[c], currents.length
+    which, length = curves.kind[c].which, currents.length
     k = piece_at(currents, which, start)
     n, begin, drive = np.int64(0), np.int64(0), 0.0
     while begin < length:
         last = k + 1 == currents.piece_ptr[which + 1]
-        end = length if last else min(length, currents.begin[k + 1] - start)
-        value = currents.value[k] + currents.slope[k] * (start + begin - currents.begin[k])
-        n, drive = _fill_piece(curves, currents, c, start, n, begin, end, value, currents.slope[k], drive)
+        end = length if last else min(length, currents.piece[k + 1].begin - start)
+        value = currents.piece[k].value + currents.piece[k].slope * (start + begin - currents.piece[k].begin)
+        n, drive = _fill_piece(curves, currents, c, start, n, begin, end, value, currents.piece[k].slope, drive)
         begin = end
         k += 1
-    curves.begin[c, n], curves.drive[c, n] = length, drive
-    curves.parts[c], curves.key[c] = n, start
+    curves.part[c, n].begin, curves.part[c, n].drive = length, drive
+    curves.kind[c].parts, curves.kind[c].key = n, start
     for p in range(n + 1):
-        curves.theta[c, p] = stand(curves, currents, c, curves.drive[c, p], curves.threshold[c], curves.begin[c, p])
-        curves.least[c] = min(curves.least[c], curves.theta[c, p]) if p else curves.theta[c, 0]
+        curves.part[c, p].theta = stand(curves, currents, c, curves.part[c, p].drive, curves.kind[c].threshold, curves.part[c, p].begin)
+        curves.kind[c].least = min(curves.kind[c].least, curves.part[c, p].theta) if p else curves.part[c, 0].theta
 
 
 @njit
 def ensure(curves, currents, c, start):
     """Fill a curve for the slab that starts at tick ``start``, if it is not."""
-    if curves.key[c] != start:
+    if curves.kind[c].key != start:
         _fill(curves, currents, c, start)
 
 
@@ -165,36 +166,36 @@ def ensure(curves, currents, c, start):
 def stand(curves, currents, c, drive, value, offset):
     """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset, where the current made ``drive`` so far."""
     away = offset - curves.half
-    return np.int64(np.rint(value * exp_frame(away * curves.rate[c]) - curves.drift[c] * away - curves.scale[c] * drive))
+    return np.int64(np.rint(value * exp_frame(away * curves.kind[c].rate) - curves.kind[c].drift * away - curves.kind[c].scale * drive))
 
 
 @njit
 def drive_at(curves, currents, c, start, offset):
     """Return the drive (pA ticks) at an integer offset."""
     ensure(curves, currents, c, start)
-    p, parts = np.int64(0), curves.parts[c]
-    while p < parts and curves.begin[c, p + 1] <= offset:
+    p, parts = np.int64(0), curves.kind[c].parts
+    while p < parts and curves.part[c, p + 1].begin <= offset:
         p += 1
-    if curves.begin[c, p] == offset:
-        return curves.drive[c, p]
-    begin, value, slope = curves.begin[c, p], curves.value[c, p], curves.slope[c, p]
-    return curves.drive[c, p] + _integrate(curves, currents, c, start, begin, value, slope, float(offset))
+    if curves.part[c, p].begin == offset:
+        return curves.part[c, p].drive
+    begin, value, slope = curves.part[c, p].begin, curves.part[c, p].value, curves.part[c, p].slope
+    return curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, float(offset))
 
 
 @njit
 def _crossing(curves, currents, c, start, p, y):
     """Return the offset in part ``p``, rounded to a tick, at which theta is ``y``, which lies between its ends: Newton's steps, halving
     where they leave what is left."""
-    begin, value, slope, rate = curves.begin[c, p], curves.value[c, p], curves.slope[c, p], curves.rate[c]
-    first, last = curves.theta[c, p], curves.theta[c, p + 1]
-    low, high = float(begin), float(curves.begin[c, p + 1])
+    begin, value, slope, rate = curves.part[c, p].begin, curves.part[c, p].value, curves.part[c, p].slope, curves.kind[c].rate
+    first, last = curves.part[c, p].theta, curves.part[c, p + 1].theta
+    low, high = float(begin), float(curves.part[c, p + 1].begin)
     x = low + (high - low) * (float(first - y) / float(first - last))
     for _ in range(100):
         away = x - curves.half
         grown = exp_frame(away * rate)
-        drive = curves.drive[c, p] + _integrate(curves, currents, c, start, begin, value, slope, x)
-        above = (curves.threshold[c] * grown - curves.drift[c] * away - curves.scale[c] * drive) - y
-        fall = grown * curves.scale[c] * _excess(curves, currents, c, start, begin, value, slope, x)[0]
+        drive = curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, x)
+        above = (curves.kind[c].threshold * grown - curves.kind[c].drift * away - curves.kind[c].scale * drive) - y
+        fall = grown * curves.kind[c].scale * _excess(curves, currents, c, start, begin, value, slope, x)[0]
         if (above > 0.0) == (last < first):
             low = x
         else:
@@ -215,11 +216,11 @@ def first_up(curves, currents, c, start, y, after, never):
     It is the first of a set of offsets that depends on ``y`` and the slab alone, whenever it is asked for.
     """
     ensure(curves, currents, c, start)
-    parts = curves.parts[c]
-    if y < curves.least[c]:
+    parts = curves.kind[c].parts
+    if y < curves.kind[c].least:
         return never
     for p in range(parts):
-        begin, end, first, last = curves.begin[c, p], curves.begin[c, p + 1], curves.theta[c, p], curves.theta[c, p + 1]
+        begin, end, first, last = curves.part[c, p].begin, curves.part[c, p + 1].begin, curves.part[c, p].theta, curves.part[c, p + 1].theta
         if (end <= after and p + 1 < parts) or y < min(first, last):
             continue
         if last < first:
@@ -234,10 +235,10 @@ def lowest(curves, currents, c, start, a, b):
     """Return what a state must reach to meet theta at an offset in [a, b), less a guard for rounding."""
     ensure(curves, currents, c, start)
     least = min(
-        stand(curves, currents, c, drive_at(curves, currents, c, start, a), curves.threshold[c], a),
-        stand(curves, currents, c, drive_at(curves, currents, c, start, b), curves.threshold[c], b),
+        stand(curves, currents, c, drive_at(curves, currents, c, start, a), curves.kind[c].threshold, a),
+        stand(curves, currents, c, drive_at(curves, currents, c, start, b), curves.kind[c].threshold, b),
     )
-    for p in range(1, curves.parts[c]):
-        if a < curves.begin[c, p] < b:
-            least = min(least, curves.theta[c, p])
+    for p in range(1, curves.kind[c].parts):
+        if a < curves.part[c, p].begin < b:
+            least = min(least, curves.part[c, p].theta)
     return least - 2 - (abs(least) >> 40)
