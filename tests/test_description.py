@@ -314,7 +314,7 @@ def test_projections_refused(source: Any, target: Any, rule: Any, given: Any, sa
         ("a", Poisson(1), {}, 'poisson input to a: population "a" only sends spikes'),
         ("f", Poisson(1), {}, 'there is no population "f"'),
         ("d", "poisson", {}, "input to d: its kind is 'poisson' (a string)"),
-        ("d", LIF(), {}, "give Poisson(rate) or SpikeTrains(times, ids)"),
+        ("d", LIF(), {}, "give Poisson(rate), SpikeTrains(times, ids) or a current"),
         ("d", Poisson([1, 2]), {}, "rate has 2 values, but the target pool has 5 neurons"),
         ("d", SpikeTrains([1.0], [5]), {}, "spike 0 has id 5, but the target pool has 5 members"),
         ("d", Poisson(1), {"weight": [1, 2]}, "weight has 2 values, but the target pool has 5 neurons"),

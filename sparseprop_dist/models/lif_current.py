@@ -12,7 +12,7 @@ from sparseprop_dist.clock import TICK
 from sparseprop_dist.elementary import exp_frame
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
-from sparseprop_dist.jit import implements, inline, njit
+from sparseprop_dist.jit import implements, inline, merged
 from sparseprop_dist.models.current import Currents
 from sparseprop_dist.models.lif_curve import NO_SLAB, Curves, drive_at, ensure, first_up, lowest, stand
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord
@@ -88,7 +88,7 @@ def _jump(lif, i, offset, weight):
     return np.int64(np.rint(weight * lif.gain[i] * exp_frame((offset - lif.half) * lif.rate[i])))
 
 
-@njit
+@merged
 def _stand(model, i, start, offset, value):
     """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset."""
     c = np.int64(model.kind[i])
@@ -96,7 +96,7 @@ def _stand(model, i, start, offset, value):
     return stand(model.curves, model.currents, c, drive, value, offset)
 
 
-@njit
+@merged
 def _fire(model, i, start, offset):
     lif = model.lif
     if lif.refractory[i] > 0:
@@ -184,14 +184,17 @@ def _candidates(model, first, n, alike, start, a, b, found):
     if alike == 2:
         least = lowest(curves, model.currents, np.int64(model.kind[first]), start, a, b)
         for k in range(n):
-            found[m] = k
-            m += y[k] >= least
+            if y[k] >= least:
+                found[m] = k
+                m += 1
     else:
         for k in range(n):
             c = np.int64(model.kind[first + k])
             ensure(curves, model.currents, c, start)
-            found[m] = k
-            m += y[k] >= curves.kind[c].least
+            # the bound of the slab is at hand, that of the piece takes 0.3 us; the schedule's pieces follow the number found
+            if y[k] >= curves.kind[c].least and y[k] >= lowest(curves, model.currents, c, start, a, b):
+                found[m] = k
+                m += 1
     if lif.rests:
         release = lif.release[first : first + n]
         for k in range(n):
@@ -201,7 +204,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
     return m
 
 
-@njit
+@merged
 def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
     """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
     y, release = model.lif.y[first:], model.lif.release[first:]
