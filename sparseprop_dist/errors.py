@@ -19,6 +19,8 @@ LOG_FULL = 5
 """There is no room to log what a window changes."""
 QUEUE_FULL = 6
 """There is no room to enter when neurons act, in a window that may have to be taken back."""
+NOT_LISTED = 7
+"""The arrivals of the next piece must be listed first."""
 
 
 class InputError(ValueError):

@@ -270,4 +270,6 @@ class Counter(IntEnum):
     REMOTE = 27  # spikes of other ranks done, in the window
     WATCHED = 28  # rows read, of what is watched
     VOLUME = 29  # spikes delivered since states were last checked for overflow
+    LISTED = 30  # 1: the arrivals of the next piece are listed
+    UNLISTED = 31  # 1: nothing that arrives is ever known ahead, and no piece needs a list
     SIZE = 32  # entries in all

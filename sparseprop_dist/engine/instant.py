@@ -11,7 +11,7 @@ What a spike delivers without delay is one pass over its row (`models.protocol.s
 piece can be left between two ticks, when the buffer of spikes is full, and is gone on with later. See ``docs/design/instant.md``.
 """
 
-from ..errors import OK, QUEUE_FULL, SPIKES_FULL, STATE_OVERFLOW
+from ..errors import NOT_LISTED, OK, QUEUE_FULL, SPIKES_FULL, STATE_OVERFLOW
 from ..jit import merged, njit
 from ..models.protocol import NEVER, beyond
 from ..queue import LOCAL_BITS
@@ -26,6 +26,8 @@ WHOLE = True
 """The schedule works on all neurons at once."""
 FOUND = 200
 """A neuron that a sweep finds costs about as much as going over so many (80 against 0.3 ns)."""
+FEW = 64
+"""Entries that are no reason to make pieces shorter."""
 MOST_SHORTER = 6
 """Log2 of the parts that a piece is cut into at most."""
 TAKES_BACK = True
@@ -86,33 +88,26 @@ def run(w, piece, limit):
 
 
 @njit
-def _pass(w, piece):
-    """Run a piece to its end, and read what is watched on the way; return a status."""
-    watch = w.scratch.watch
-    while w.counters[Counter.WATCHED] < watch.tick.size:
-        row = w.counters[Counter.WATCHED]
-        offset = watch.tick[row] - piece.start
-        if offset >= piece.b:
-            break
-        status = run(w, piece, offset)
-        if status != OK:
-            return status
-        w.counters[Counter.WATCHED] = read_until(w.model, watch, row, piece.start, offset)
-    return run(w, piece, piece.b)
+def list_piece(blocks, synapses, drive, flight, train, scratch, counters, until, slab_bits, piece_bits):
+    """List what is known to arrive in the piece at NOW; return a status. Knows no model, so that it is compiled once for all."""
+    start, a, b = piece.begin(counters, until, slab_bits, piece_bits)
+    status, n = list_arrivals(blocks, synapses, drive, flight, train, scratch, counters, start, a, b, slab_bits)
+    if status == OK:
+        counters[Counter.ARRIVAL], counters[Counter.ARRIVALS], counters[Counter.LISTED] = 0, n, 1
+    return status
 
 
 @njit
-def begin(w, drive, until, slab_bits, piece_bits):
+def begin(w, until, slab_bits, piece_bits):
     """Begin the piece at NOW, unless it was begun before; return a status and the piece."""
     start, a, b = piece.begin(w.counters, until, slab_bits, piece_bits)
-    if w.counters[Counter.BLOCK] == 0:
+    fresh = w.counters[Counter.BLOCK] == 0
+    if fresh and w.counters[Counter.LISTED] == 0:
+        return NOT_LISTED, Piece(start, a, b, 0)
+    if fresh:
         w.counters[Counter.SHIFT] = shift_of(a, b, w.counters[Counter.ENTRIES])
     here = Piece(start, a, b, w.counters[Counter.SHIFT])
-    if w.counters[Counter.BLOCK] == 0:
-        status, n = list_arrivals(w.blocks, w.synapses, drive, w.flight, w.train, w.scratch, w.counters, start, a, b, slab_bits)
-        if status != OK:
-            return status, here
-        w.counters[Counter.ARRIVAL], w.counters[Counter.ARRIVALS] = 0, n
+    if fresh:
         sweep(w, here, a)
         w.counters[Counter.BLOCK] = 1
     return OK, here
@@ -125,32 +120,55 @@ def end(w, here, slab_bits):
         status = piece.settle_all(w.model, w.blocks, here.start, here.b, slab_bits, w.counters, False)
         if status != OK:
             return status
-        w.counters[Counter.BLOCK] = 2
+        w.counters[Counter.BLOCK], w.counters[Counter.LISTED] = 2, w.counters[Counter.UNLISTED]
     return piece.end(w.emitted, w.flight, w.counters, here.start + here.b)
 
 
+@merged
+def _watched(w, here):
+    """Return the offset at which something is read next, at most the end of the piece."""
+    watch, row = w.scratch.watch, w.counters[Counter.WATCHED]
+    return min(here.b, watch.tick[row] - here.start) if row < watch.tick.size else here.b
+
+
 @njit
-def advance(w, drive, until, slab_bits, piece_bits):
-    """Advance all neurons of this rank to tick ``until``; see `ordered.advance`. No other rank takes part, and nothing is logged."""
+def _advance(w, until, slab_bits, piece_bits):
     while w.counters[Counter.NOW] < until:
-        status, here = begin(w, drive, until, slab_bits, max(0, piece_bits - w.counters[Counter.SHORTER]))
-        if status == OK and w.counters[Counter.BLOCK] == 1:
-            status = _pass(w, here)
+        status, here = begin(w, until, slab_bits, max(0, piece_bits - w.counters[Counter.SHORTER]))
+        while status == OK and w.counters[Counter.BLOCK] == 1:
+            limit = _watched(w, here)
+            status = run(w, here, limit)
+            if status != OK or limit == here.b:
+                break
+            w.counters[Counter.WATCHED] = read_until(w.model, w.scratch.watch, w.counters[Counter.WATCHED], here.start, limit)
         if status == OK:
             status = end(w, here, slab_bits)
         if status != OK:
             return status
-        if w.counters[Counter.BLOCK] == 0:
-            _adapt(w)
+        _adapt(w)
     return OK
 
 
-@njit
+def advance(w, drive, until, slab_bits, piece_bits):
+    """Advance all neurons of this rank to tick ``until``; see `ordered.advance`. No other rank takes part, and nothing is logged."""
+    while (status := _advance(w, until, slab_bits, piece_bits)) == NOT_LISTED:
+        status = list_now(w, drive, until, slab_bits, max(0, piece_bits - w.counters[Counter.SHORTER]))
+        if status != OK:
+            return status
+    return status
+
+
+def list_now(w, drive, until, slab_bits, piece_bits):
+    """As `list_piece`."""
+    return list_piece(w.blocks, w.synapses, drive, w.flight, w.train, w.scratch, w.counters, until, slab_bits, piece_bits)
+
+
+@merged
 def _adapt(w):
     """Choose the length of the next piece: as long as going over all neurons costs more than those found that come to nothing, it may be
     longer."""
-    found = w.counters[Counter.ENTRIES] * FOUND
-    if found > 2 * w.blocks.first[-1] and w.counters[Counter.SHORTER] < MOST_SHORTER:
+    found = w.counters[Counter.ENTRIES]
+    if found > FEW and found * FOUND > 2 * w.blocks.first[-1] and w.counters[Counter.SHORTER] < MOST_SHORTER:
         w.counters[Counter.SHORTER] += 1
-    elif 2 * found < w.blocks.first[-1] and w.counters[Counter.SHORTER] > 0:
+    elif 2 * found * FOUND < w.blocks.first[-1] and w.counters[Counter.SHORTER] > 0:
         w.counters[Counter.SHORTER] -= 1

@@ -107,6 +107,8 @@ class Session:
         synapses = self.part.synapses
         recurrent = synapses.train == 0
         self.counters[Counter.KEEP] = int((recurrent & (synapses.instant == 0)).any())
+        known = bool((synapses.instant == 0).any()) or self.part.drive.entry_ptr[-1] > 0
+        self.counters[Counter.LISTED] = self.counters[Counter.UNLISTED] = int(not known)
         self._n_cursors = [int(synapses.cursor[synapses.train == train].max(initial=-1)) + 1 for train in (0, 1)]
         self._reach = [int(synapses.reach[synapses.train == train].max(initial=0)) for train in (0, 1)]
         self.flight = _flight(self._n_cursors[0], 1024)

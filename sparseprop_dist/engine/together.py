@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import LOG_FULL, OK, QUEUE_FULL, SimulationError
+from ..errors import LOG_FULL, NOT_LISTED, OK, QUEUE_FULL, SimulationError
 from ..state import WORDS, Counter, Piece, Watch
 from . import instant, rounds
 from .agenda import again
@@ -60,7 +60,11 @@ class Together:
         if session.log.tick.size == 0:
             session.log, session.remote = empty_log(1 << 12), empty_remote(1024)
         while session.counters[Counter.NOW] < until:
-            status, piece = instant.begin(session.work, part.drive, until, part.slab_bits, session.piece_bits)
+            status, piece = instant.begin(session.work, until, part.slab_bits, session.piece_bits)
+            if status == NOT_LISTED:
+                status = instant.list_now(session.work, part.drive, until, part.slab_bits, session.piece_bits)
+                if status == OK:
+                    continue
             if status != OK:
                 session.mend(status)
                 continue
