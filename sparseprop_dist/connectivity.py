@@ -1,11 +1,13 @@
 """The synapses that a rule makes: a pure function of the description, the seed and the targets asked for.
 
-Owns how each rule draws. Every rule but `FixedOutdegree` and `Pairs` is first turned into an indegree of each target and then draws that
-many sources, keyed by (seed, projection, target), so a rank makes the synapses onto its own neurons alone. Knows no rank and stores
-nothing.
+Owns how each rule draws, by the kernels of ``drawing``. `FixedIndegree` and `FixedTotalNumber` are turned into an indegree of each target
+and then draw that many sources, keyed by (seed, projection, target). `FixedOutdegree` draws the targets of a source, keyed by it;
+`PairwiseBernoulli` those in a group of targets, keyed by source and group. So a rank makes the synapses onto its own neurons alone (of
+`FixedOutdegree` it draws all, and keeps its own). Knows no rank and stores nothing.
 
-Laws: fixed_total_number with multapses gives multinomial indegrees, without them multivariate hypergeometric ones; pairwise_bernoulli
-binomial ones; given its indegree, the sources of a target are independent and uniform, or a uniform subset.
+Laws: fixed_total_number with multapses gives multinomial indegrees, without them multivariate hypergeometric ones; given its indegree, the
+sources of a target are independent and uniform, or a uniform subset. Synapse numbers: those of a source are consecutive with a fixed
+outdegree, those of a target with a fixed indegree or total number; else ``source * n_targets + target``.
 """
 
 from collections.abc import Iterator
@@ -14,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .description import Network, Projection
+from .drawing import BATCH, FIRST_GAPS, draw_pairs, draw_partners, gap_scale, group_bits
 from .jit import njit
 from .pools import Pools
-from .random import SOURCE, TARGET, U, below, philox
+from .random import SOURCE, TARGET
 from .rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, Pairs, PairwiseBernoulli
 
 CHUNK_SYNAPSES = 1 << 20
@@ -26,7 +29,9 @@ PURPOSE_COUNT = 7
 
 
 class Incoming(NamedTuple):
-    """Synapses onto the targets ``start`` to ``start + n - 1`` of a target pool, ordered by target, then as the description has them."""
+    """Synapses onto the targets ``start`` to ``start + n - 1`` of a target pool, ordered by target, then as the description has them.
+
+    A part may hold those of a range of sources alone."""
 
     start: int
     ptr: np.ndarray  # int64 (n + 1,), where the synapses of each target start
@@ -47,6 +52,8 @@ def incoming(network: Network, projection: Projection, start: int, stop: int) ->
         yield part._replace(numbers=numbers[part.numbers])
     elif isinstance(rule, AllToAll):
         yield from _all(rule, pools, start, stop)
+    elif isinstance(rule, PairwiseBernoulli):
+        yield from _paired(network, projection, start, stop)
     else:
         yield from _drawn(network, projection, start, stop)
 
@@ -87,7 +94,8 @@ def _all(rule: AllToAll, pools: Pools, start: int, stop: int) -> Iterator[Incomi
         yield Incoming(first, ptr, sources[keep], numbers[keep])
 
 
-def _place(network: Network, projection: Projection) -> int:
+def place_of(network: Network, projection: Projection) -> int:
+    """Return the number of a projection: what it draws depends on it."""
     return next(k for k, other in enumerate(network.projections) if other is projection)
 
 
@@ -96,12 +104,10 @@ def _indegrees(network: Network, projection: Projection, stop: int) -> np.ndarra
     rule, pools = projection.rule, network.pools(projection)
     if isinstance(rule, FixedIndegree):
         return np.full(stop, rule.indegree, np.int64)
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((network.seed, PURPOSE_COUNT, _place(network, projection)))))
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((network.seed, PURPOSE_COUNT, place_of(network, projection)))))
     available = np.full(pools.targets.size, pools.sources.size, np.int64)
     if not rule.allow_autapses:  # type: ignore[attr-defined]
         available -= own_positions(pools, 0, pools.targets.size) >= 0
-    if isinstance(rule, PairwiseBernoulli):
-        return generator.binomial(available, rule.p)[:stop].astype(np.int64)
     assert isinstance(rule, FixedTotalNumber)
     if rule.allow_multapses:
         return generator.multinomial(rule.number, available / available.sum())[:stop].astype(np.int64)
@@ -113,7 +119,7 @@ def _drawn(network: Network, projection: Projection, start: int, stop: int) -> I
     degrees = _indegrees(network, projection, stop)
     number = int(degrees[:start].sum())
     degrees = degrees[start:stop]
-    distinct = isinstance(rule, PairwiseBernoulli) or not rule.allow_multapses  # type: ignore[attr-defined]
+    distinct = not rule.allow_multapses  # type: ignore[attr-defined]
     own = np.full(stop - start, -1) if rule.allow_autapses else own_positions(pools, start, stop)  # type: ignore[attr-defined]
     ends = np.cumsum(degrees)
     first = 0
@@ -122,9 +128,8 @@ def _drawn(network: Network, projection: Projection, start: int, stop: int) -> I
         last = max(first + 1, int(np.searchsorted(ends, before + CHUNK_SYNAPSES)))
         ptr = np.concatenate([[0], ends[first:last] - before]).astype(np.int64)
         sources = np.empty(ptr[-1], np.int32)
-        marks = np.zeros(pools.sources.size if distinct else 0, np.int64)
-        n, place = pools.sources.size, _place(network, projection)
-        _draw_partners(ptr, sources, n, own[first:last], distinct, marks, start + first, place, SOURCE, network.seed)
+        n, place = pools.sources.size, place_of(network, projection)
+        _draw_all(ptr, sources, n, own[first:last], distinct, *_spare(n), start + first, place, SOURCE, network.seed)
         yield Incoming(start + first, ptr, sources, number + int(before))
         first = last
 
@@ -135,56 +140,90 @@ def _outgoing(network: Network, projection: Projection, start: int, stop: int) -
     rule, pools = projection.rule, network.pools(projection)
     assert isinstance(rule, FixedOutdegree)
     n, degree = pools.sources.size, rule.outdegree
-    own = np.full(n, -1) if rule.allow_autapses else own_positions(Pools(pools.targets, pools.sources), 0, n)
+    own = _own_targets(pools, rule.allow_autapses)
     kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int64))]
     step = max(1, CHUNK_SYNAPSES // max(1, degree))
     for first in range(0, n, step):
         last = min(first + step, n)
         ptr = np.arange(last - first + 1) * degree
         targets = np.empty(ptr[-1], np.int32)
-        marks = np.zeros(0 if rule.allow_multapses else pools.targets.size, np.int64)
-        place = _place(network, projection)
-        _draw_partners(
-            ptr, targets, pools.targets.size, own[first:last], not rule.allow_multapses, marks, first, place, TARGET, network.seed
-        )
+        n_targets, place, distinct = pools.targets.size, place_of(network, projection), not rule.allow_multapses
+        _draw_all(ptr, targets, n_targets, own[first:last], distinct, *_spare(n_targets), first, place, TARGET, network.seed)
         here = np.flatnonzero((targets >= start) & (targets < stop))
         kept.append(((first + here // max(1, degree)).astype(np.int32), targets[here], first * degree + here))
     sources, targets, numbers = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     return sources, targets, numbers
 
 
+def _own_targets(pools: Pools, allow_autapses: bool) -> np.ndarray:
+    """Return the position of each source in the target pool, or -1 if it is not in it, or may project to itself."""
+    n = pools.sources.size
+    return np.full(n, -1, np.int64) if allow_autapses else own_positions(Pools(pools.targets, pools.sources), 0, n)
+
+
+def _spare(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Memory for `draw_partners` to draw out of ``n``."""
+    return np.zeros((n >> 6) + 1, np.uint64), np.empty(BATCH, np.uint64)
+
+
+def _paired(network: Network, projection: Projection, start: int, stop: int) -> Iterator[Incoming]:
+    """Draw source by source, and bring what is drawn in the order of targets: a few groups of targets and some sources at a time."""
+    rule, pools = projection.rule, network.pools(projection)
+    assert isinstance(rule, PairwiseBernoulli)
+    n, place, own = pools.sources.size, place_of(network, projection), _own_targets(pools, rule.allow_autapses)
+    scale, bits, gaps = gap_scale(rule.p), group_bits(rule.p), np.empty(FIRST_GAPS, np.int32)
+    group = 1 << bits
+    width = max(1, int(CHUNK_SYNAPSES / max(n * rule.p * group, 1.0))) * group
+    out = np.empty(2 * CHUNK_SYNAPSES, np.int32)
+    for a in range(start // group * group, stop, width):
+        low, high = max(a, start), min(a + width, stop)
+        step = max(1, min(n, int(CHUNK_SYNAPSES / max(rule.p * (high - low), 1.0))))
+        for first in range(0, n, step):
+            ends = np.empty(min(step, n - first), np.int64)
+            while _draw_range(out, ends, low, high, own, scale, bits, gaps, first, place, network.seed) < 0:
+                out = np.empty(2 * out.size, np.int32)
+            ptr, sources = np.zeros(high - low + 1, np.int64), np.empty(ends[-1], np.int32)
+            _by_target(out, ends, low, first, ptr, sources)
+            targets = np.repeat(np.arange(low, high), np.diff(ptr))
+            yield Incoming(low, ptr, sources, sources.astype(np.int64) * pools.targets.size + targets)
+
+
 @njit
-def _draw_partners(ptr, partners, n, own, distinct, marks, first, place, purpose, seed):
-    """Draw the partners of neurons ``first``, ``first + 1``, ... out of ``n``, except ``own`` (-1: none); distinct ones by rejection, or by
-    drawing those left out if they are fewer."""
-    key = U(seed)
-    for t in range(ptr.size - 1):
-        out = partners[ptr[t] : ptr[t + 1]]
-        pool = n - 1 if own[t] >= 0 else n
-        left_out = distinct and 2 * out.size > pool
-        wanted = pool - out.size if left_out else out.size
-        c1, c2, c3 = U((first + t) & 0xFFFFFFFF), U(place), U(purpose)
-        k, attempt, x, y = 0, 0, U(0), U(0)
-        while k < wanted:
-            if attempt & 1:
-                word = y
-            else:
-                x, y = philox(U(attempt >> 1), c1, c2, c3, key)
-                word = x
-            partner = below(word, U(pool), U(attempt), c1, c2, c3 | U(1 << 8), key)
-            attempt += 1
-            if own[t] >= 0 and partner >= own[t]:
-                partner += 1
-            if distinct:
-                if marks[partner] == t + 1:
-                    continue
-                marks[partner] = t + 1
-            if not left_out:
-                out[k] = partner
-            k += 1
-        if left_out:
-            k = 0
-            for partner in range(n):
-                if marks[partner] != t + 1 and partner != own[t]:
-                    out[k] = partner
-                    k += 1
+def _draw_all(ptr, partners, n, own, distinct, taken, products, first, place, purpose, seed):
+    """Draw the partners of neurons ``first``, ``first + 1``, ..., see `draw_partners`."""
+    for k in range(ptr.size - 1):
+        draw_partners(partners[ptr[k] : ptr[k + 1]], n, own[k], distinct, taken, products, first + k, place, purpose, seed)
+
+
+@njit
+def _draw_range(out, ends, low, high, own, scale, bits, gaps, first, place, seed):
+    """Draw the targets in [low, high) of the sources from ``first`` on; ``ends`` says where those of each end. Return their number, or -1
+    if ``out`` has no room."""
+    n = 0
+    for k in range(ends.size):
+        more = draw_pairs(out[n:], low, high, own[first + k], scale, bits, gaps, first + k, place, seed)
+        if more < 0:
+            return more
+        n += more
+        ends[k] = n
+    return n
+
+
+@njit
+def _by_target(targets, ends, low, first, ptr, sources):
+    """Bring synapses from the order of sources into that of targets, by counting; ``ptr`` is all 0, and then says where those of each target
+    start."""
+    for q in range(ends[ends.size - 1]):
+        ptr[targets[q] - low + 1] += 1
+    for t in range(1, ptr.size):
+        ptr[t] += ptr[t - 1]
+    q = 0
+    for k in range(ends.size):
+        while q < ends[k]:
+            t = targets[q] - low
+            sources[ptr[t]] = first + k
+            ptr[t] += 1
+            q += 1
+    for t in range(ptr.size - 1, 0, -1):
+        ptr[t] = ptr[t - 1]
+    ptr[0] = 0
