@@ -82,7 +82,8 @@ class Document(Table):
 POOL = Field(description="the name of a population, or a list of names")
 COMMON_KEYS: dict[str, dict[str, Any]] = {
     "population": {"model": (Any, ...), "size": (int, Field(description="a whole number of at least 1")), "like": (Any, None)},
-    "projection": {"source": (Names, POOL), "target": (Names, POOL), "rule": (Any, ...), "weight": (Any, ...), "delay": (Any, ...)},
+    "projection": {"source": (Names, POOL), "target": (Names, POOL), "rule": (Any, ...), "weight": (Any, ...), "delay": (Any, ...)}
+    | {"storage": (Any, "stored")},
     "input": {"kind": (Any, ...), "target": (Names, POOL), "weight": (Any, ...), "delay": (Any, 0.0)},
     "current": {"kind": (Any, ...), "target": (Names, POOL)},
     "distribution": {"distribution": (Any, ...)},
@@ -232,7 +233,7 @@ def _connect(network: Network, raw: dict[str, Any], where: str, folder: Path) ->
             elif value is None:
                 raise InputError(f"there is no {key}; give one")
             given[key] = _value(value, key, where)
-        network.connect(table["source"], table["target"], rule, **given)
+        network.connect(table["source"], table["target"], rule, storage=table["storage"], **given)
 
 
 def _add_input(network: Network, raw: dict[str, Any], where: str, folder: Path) -> None:

@@ -47,9 +47,7 @@ def incoming(network: Network, projection: Projection, start: int, stop: int) ->
     elif isinstance(rule, OneToOne):
         yield Incoming(start, np.arange(stop - start + 1), np.arange(start, stop, dtype=np.int32), start)
     elif isinstance(rule, FixedOutdegree):
-        sources, targets, numbers = _outgoing(network, projection, start, stop)
-        part = _listed(sources, targets, start, stop)
-        yield part._replace(numbers=numbers[part.numbers])
+        yield from _outgoing(network, projection, start, stop)
     elif isinstance(rule, AllToAll):
         yield from _all(rule, pools, start, stop)
     elif isinstance(rule, PairwiseBernoulli):
@@ -134,25 +132,28 @@ def _drawn(network: Network, projection: Projection, start: int, stop: int) -> I
         first = last
 
 
-def _outgoing(network: Network, projection: Projection, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return sources, targets and numbers of the synapses of `FixedOutdegree` onto targets ``start`` to ``stop - 1``; draws those of all
-    sources, a part at a time."""
+def _outgoing(network: Network, projection: Projection, start: int, stop: int) -> Iterator[Incoming]:
+    """Draw the targets of all sources, a part at a time, and keep those asked for."""
     rule, pools = projection.rule, network.pools(projection)
     assert isinstance(rule, FixedOutdegree)
-    n, degree = pools.sources.size, rule.outdegree
-    own = _own_targets(pools, rule.allow_autapses)
-    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int64))]
+    n, degree, distinct, place = pools.sources.size, rule.outdegree, not rule.allow_multapses, place_of(network, projection)
+    own, spare = _own_targets(pools, rule.allow_autapses), _spare(pools.targets.size)
     step = max(1, CHUNK_SYNAPSES // max(1, degree))
     for first in range(0, n, step):
         last = min(first + step, n)
-        ptr = np.arange(last - first + 1) * degree
-        targets = np.empty(ptr[-1], np.int32)
-        n_targets, place, distinct = pools.targets.size, place_of(network, projection), not rule.allow_multapses
-        _draw_all(ptr, targets, n_targets, own[first:last], distinct, *_spare(n_targets), first, place, TARGET, network.seed)
+        ends, targets = np.arange(last - first + 1) * degree, np.empty((last - first) * degree, np.int32)
+        _draw_all(ends, targets, pools.targets.size, own[first:last], distinct, *spare, first, place, TARGET, network.seed)
         here = np.flatnonzero((targets >= start) & (targets < stop))
-        kept.append(((first + here // max(1, degree)).astype(np.int32), targets[here], first * degree + here))
-    sources, targets, numbers = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    return sources, targets, numbers
+        part, places = _by_targets(targets[here], np.searchsorted(here, ends[1:]), start, stop, first)
+        yield part._replace(numbers=first * degree + here[places])
+
+
+def _by_targets(targets: np.ndarray, ends: np.ndarray, start: int, stop: int, first: int) -> tuple[Incoming, np.ndarray]:
+    """Bring synapses from the order of sources (from ``first`` on; those of each end at ``ends``) into that of targets; return them,
+    without numbers, and where each was."""
+    ptr, sources, places = np.zeros(stop - start + 1, np.int64), np.empty(targets.size, np.int32), np.empty(targets.size, np.int64)
+    _by_target(targets, ends, start, first, ptr, sources, places)
+    return Incoming(start, ptr, sources, 0), places
 
 
 def _own_targets(pools: Pools, allow_autapses: bool) -> np.ndarray:
@@ -182,10 +183,9 @@ def _paired(network: Network, projection: Projection, start: int, stop: int) -> 
             ends = np.empty(min(step, n - first), np.int64)
             while _draw_range(out, ends, low, high, own, scale, bits, gaps, first, place, network.seed) < 0:
                 out = np.empty(2 * out.size, np.int32)
-            ptr, sources = np.zeros(high - low + 1, np.int64), np.empty(ends[-1], np.int32)
-            _by_target(out, ends, low, first, ptr, sources)
-            targets = np.repeat(np.arange(low, high), np.diff(ptr))
-            yield Incoming(low, ptr, sources, sources.astype(np.int64) * pools.targets.size + targets)
+            targets = out[: ends[-1]]
+            part, places = _by_targets(targets, ends, low, high, first)
+            yield part._replace(numbers=part.sources.astype(np.int64) * pools.targets.size + targets[places])
 
 
 @njit
@@ -210,10 +210,10 @@ def _draw_range(out, ends, low, high, own, scale, bits, gaps, first, place, seed
 
 
 @njit
-def _by_target(targets, ends, low, first, ptr, sources):
-    """Bring synapses from the order of sources into that of targets, by counting; ``ptr`` is all 0, and then says where those of each target
-    start."""
-    for q in range(ends[ends.size - 1]):
+def _by_target(targets, ends, low, first, ptr, sources, places):
+    """Bring synapses from the order of sources into that of targets, by counting; ``ptr`` is all 0, and then says where those of each
+    target start."""
+    for q in range(targets.size):
         ptr[targets[q] - low + 1] += 1
     for t in range(1, ptr.size):
         ptr[t] += ptr[t - 1]
@@ -221,7 +221,7 @@ def _by_target(targets, ends, low, first, ptr, sources):
     for k in range(ends.size):
         while q < ends[k]:
             t = targets[q] - low
-            sources[ptr[t]] = first + k
+            sources[ptr[t]], places[ptr[t]] = first + k, q
             ptr[t] += 1
             q += 1
     for t in range(ptr.size - 1, 0, -1):

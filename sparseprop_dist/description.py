@@ -31,7 +31,7 @@ from sparseprop_dist.models.parameters import ByValue, Model, cast_count, same, 
 from sparseprop_dist.pools import Pool, Pools
 from sparseprop_dist.quantile import Floats
 from sparseprop_dist.rules import Rule
-from sparseprop_dist.synapses import cast_delay, cast_input_delay, cast_weight
+from sparseprop_dist.synapses import STORAGES, cast_delay, cast_input_delay, cast_storage, cast_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,7 @@ class Projection(ByValue):
     rule: Rule
     weight: Value
     delay: Value
+    storage: str = STORAGES[0]
 
     def __str__(self) -> str:
         return f"projection {_listed(self.sources)} -> {_listed(self.targets)}"
@@ -130,7 +131,7 @@ class Network:
         self.populations.append(population)
         return population
 
-    def connect(self, source: Any, target: Any, rule: Rule, *, weight: Any, delay: Any) -> Projection:
+    def connect(self, source: Any, target: Any, rule: Rule, *, weight: Any, delay: Any, storage: str = STORAGES[0]) -> Projection:
         """Project from ``source`` to ``target``: populations, their names, or lists of these, each list making one pool.
 
         Parameters
@@ -139,11 +140,12 @@ class Network:
         weight : jump of the target's potential (mV): number, distribution, or an array with one for each synapse (rules that list their
             synapses: Pairs, OneToOne, AllToAll)
         delay : ms, likewise; between neurons all positive or all 0, from populations that only send 0 or more
+        storage : "procedural" keeps no synapse in memory, but makes those of a source each time it fires; the spikes are the same
 
         Raises
         ------
         InputError
-            for unknown populations, a rule that the pools cannot meet, NaN weights, delays that are, or can be, too short.
+            for unknown populations, a rule that the pools cannot meet or storage does not take, NaN weights, delays that can be too short.
         """
         sources, targets = self._names(source), self._names(target)
         where = f"projection {_listed(sources)} -> {_listed(targets)}"
@@ -155,9 +157,10 @@ class Network:
             rule.check(pools)
             weight = cast_weight(weight, rule, pools)
             delay = cast_delay(delay, rule, pools, recurrent=not all(self.population(name).is_source for name in sources))
+            storage = cast_storage(storage, rule, weight, delay)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        projection = Projection(sources, targets, rule, weight, delay)
+        projection = Projection(sources, targets, rule, weight, delay, storage)
         self.projections.append(projection)
         return projection
 

@@ -39,7 +39,7 @@ def gap_scale(p: float) -> float:
 
 @njit
 def _multiply(products, first, n, of, place, purpose, seed):
-    """Write the 32-bit words of the attempts from ``first`` (even) on, times ``n``: a number below ``n``, and a rest (see `random.below`)."""
+    """Write the 32-bit words of the attempts from ``first`` (even) on, times ``n``: a number below it, and a rest (see `random.below`)."""
     for k in range(products.size >> 1):
         x, y = philox(U((first >> 1) + k), U(of), U(place), U(purpose), U(seed))
         products[2 * k] = (x >> S32) * U(n)

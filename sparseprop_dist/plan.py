@@ -16,6 +16,8 @@ from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
 from .partition import Partition, partition, work
+from .rules import FixedOutdegree
+from .synapses import STORAGES
 
 NEURON_BYTES = 150
 """Record of the model 74, statistics 32, transients of the build."""
@@ -84,6 +86,9 @@ def plan(network: Network, ranks: int) -> Plan:
         own = _own_targets(division, projection)
         expected = network.expected_synapses(projection) * own / max(own.sum(), 1)
         synapses += expected
+        if projection.storage == STORAGES[1]:
+            memory += _row_bytes(network, projection)
+            continue
         memory += expected * _bytes_per_synapse(projection, bits, bulk)
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
@@ -112,6 +117,12 @@ def _bytes_per_synapse(projection: Projection, bits: int, bulk: bool) -> float:
     weight = projection.weight
     each = isinstance(weight, Distribution) or (isinstance(weight, np.ndarray) and weight.size > 0 and np.ptp(weight) > 0)
     return np.dtype(WORD_TYPES[delay_format(projection, bits, bulk).kind]).itemsize + (8 if each else 0)
+
+
+def _row_bytes(network: Network, projection: Projection) -> float:
+    """Memory of a projection that is made row by row: the row at hand, with numbers and values, and a bit for each target."""
+    rule, n = projection.rule, network.pools(projection).targets.size
+    return 48.0 * (rule.outdegree if isinstance(rule, FixedOutdegree) else n) + n / 8
 
 
 def _events(network: Network, division: Partition) -> np.ndarray:

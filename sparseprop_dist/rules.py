@@ -36,6 +36,8 @@ class Rule:
 
     kind: ClassVar[str]
     """Its name in a TOML file, NEST's."""
+    must_store: ClassVar[str] = ""
+    """Why its synapses must be stored, and what else to use; "" if the targets of a source are a function of the source."""
 
     def check(self, pools: Pools) -> None:
         """Raise an InputError if the pools cannot meet the rule."""
@@ -78,6 +80,7 @@ class FixedIndegree(Rule):
     """Every target neuron gets ``indegree`` synapses from sources drawn at random."""
 
     kind = "fixed_indegree"
+    must_store = "draws the sources of each target, not the targets of each source; give fixed_outdegree or pairwise_bernoulli"
     indegree: int
     allow_autapses: bool = True
     allow_multapses: bool = True
@@ -118,6 +121,7 @@ class FixedTotalNumber(Rule):
     """``number`` synapses, the source and target of each drawn at random."""
 
     kind = "fixed_total_number"
+    must_store = "first shares out its synapses among the targets; give fixed_outdegree or pairwise_bernoulli"
     number: int
     allow_autapses: bool = True
     allow_multapses: bool = True
@@ -204,6 +208,7 @@ class Pairs(ByValue, Rule):
     """Synapse k goes from position ``sources[k]`` of the source pool to ``targets[k]`` of the target pool (int64, 0-based, any order)."""
 
     kind = "pairs"
+    must_store = "lists its synapses; give a rule that draws them, such as fixed_outdegree or pairwise_bernoulli"
     sources: Any
     targets: Any
     origin: Origin | None = field(default=None, compare=False, repr=False)

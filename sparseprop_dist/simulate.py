@@ -37,6 +37,7 @@ from .record import SpikeRecord, Statistics, stamps
 from .recorder import Recorder
 from .result import Result
 from .run_directory import RunDirectory
+from .synapses import STORAGES
 from .warm import warm_up
 
 SCHEDULES = {"slab": slab, "instant": instant, "ordered": ordered}
@@ -150,6 +151,10 @@ def _schedule(network: Network, asked: str) -> str:
     if asked == "slab" and not bulk:
         takes = "the slab schedule takes models that add, constant currents and synapses with delays, only"
         raise InputError(f"{takes}; give auto, instant or ordered")
+    if made := [projection for projection in network.projections if projection.storage == STORAGES[1]]:
+        if asked == "slab":
+            raise InputError(f'the slab schedule takes stored synapses only, and {made[0]} is "procedural"; give auto, instant or ordered')
+        bulk = False
     return asked if asked != "auto" else "slab" if bulk else "instant"
 
 
@@ -306,7 +311,7 @@ def _tiny(schedule: str) -> None:
     from .distributions import Uniform
     from .inputs import Poisson
     from .models.lif import LIF
-    from .rules import AllToAll, FixedIndegree
+    from .rules import AllToAll, FixedIndegree, PairwiseBernoulli
 
     network = Network(seed=1)
     pair = network.add_population("pair", 2, LIF())
@@ -315,6 +320,8 @@ def _tiny(schedule: str) -> None:
     network.connect(pair, pair, FixedIndegree(1), weight=Uniform(0.0, 1.0), delay=Uniform(1.0, 2.0))
     network.connect(pair, pair, AllToAll(), weight=[1.0, 2.0, 3.0, 4.0], delay=[1.1, 1.2, 1.3, 1.4])
     network.connect(pair, pair, AllToAll(), weight=1.0, delay=[1.1, 1.2, 1.3, 1.4])
+    if schedule != "slab":
+        network.connect(pair, pair, PairwiseBernoulli(0.5), weight=Uniform(0.0, 1.0), delay=1.0, storage=STORAGES[1])
     network.add_input(pair, Poisson(1000.0), weight=1.0)
     run = _prepare(Alone(), network, 1.0, None, schedule, None)
     run.session.advance(1 << TICK_BITS)

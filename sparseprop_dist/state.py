@@ -20,6 +20,12 @@ CONSTANT, DELAYED_32, DELAYED_64, WIDE = 0, 1, 2, 3
 delay, which may be 0."""
 
 
+NO_ROWS, DRAWN = -1, -2
+"""What ``Synapses.index`` says of a pathway that has no rows in a block, and of one whose rows are made when their source fires."""
+KEPT, OUTDEGREE, BERNOULLI, ALL, ONE = 0, 1, 2, 3, 4
+"""Rules of `Drawn`; `KEPT`: the rows are stored."""
+
+
 class Blocks(NamedTuple):
     """The neurons of this rank, in blocks."""
 
@@ -30,6 +36,36 @@ class Blocks(NamedTuple):
     bounds_first: np.ndarray  # int64 (B + 1,), columns of each block: one if all its neurons agree, else one a neuron
     increment: np.ndarray  # float64 (B,), bound on the increment of 1 mV, quanta
     block_bits: int
+
+
+class Drawn(NamedTuple):
+    """Rows that are made when their source fires: what decides them, and room for one."""
+
+    rule: np.ndarray  # uint8 (P,)
+    n_targets: np.ndarray  # int64 (P,), size of the target pool
+    degree: np.ndarray  # int64 (P,), of OUTDEGREE
+    distinct: np.ndarray  # uint8 (P,), 1: no target twice
+    scale: np.ndarray  # float64 (P,), of BERNOULLI, see `drawing.gap_scale`
+    bits: np.ndarray  # int64 (P,), log2 of a group of targets, likewise
+    place: np.ndarray  # int64 (P,), number of the projection
+    share_ptr: np.ndarray  # int64 (P + 1,), stretches of each pathway's target pool on this rank
+    share: np.ndarray  # int64 (3, stretches): first position, stop, local index of the first
+    own_ptr: np.ndarray  # int64 (P + 1,), stretches of rows whose source may not project to itself
+    own: np.ndarray  # int64 (3, stretches): first row, stop, position of the first in the target pool
+    valued: np.ndarray  # uint8 (P,), 1: weights or delays are drawn
+    weight_law: np.ndarray  # float64 (P, LAW_SIZE), see `laws`
+    weight_key: np.ndarray  # uint64 (P, KEY_SIZE)
+    delay_law: np.ndarray  # float64 (P, LAW_SIZE)
+    delay_key: np.ndarray  # uint64 (P, KEY_SIZE)
+    seed: int
+    local: np.ndarray  # uint32, the row at hand: local indices
+    number: np.ndarray  # int64, and numbers of its synapses, where valued
+    weight: np.ndarray  # float64, mV, likewise
+    delay: np.ndarray  # int64, ticks, likewise
+    at: np.ndarray  # int64 (3,), its pathway (-1: none), number and length
+    taken: np.ndarray  # uint64, for `drawing`
+    products: np.ndarray  # uint64, likewise
+    gaps: np.ndarray  # int32, likewise
 
 
 class Synapses(NamedTuple):
@@ -48,7 +84,7 @@ class Synapses(NamedTuple):
     range_first: np.ndarray  # int64 (ranges,)
     range_stop: np.ndarray  # int64 (ranges,)
     range_row: np.ndarray  # int64 (ranges,), row of the first
-    index: np.ndarray  # type: ignore[assignment]  # (a tuple has a method of that name) int64 (P, B), where the row pointers of a pathway in a block start, or -1
+    index: np.ndarray  # type: ignore[assignment]  # (a tuple has a method of that name) int64 (P, B), where the row pointers of a pathway in a block start, NO_ROWS or DRAWN
     base: np.ndarray  # int64 (P, B), where its words start
     weight_base: np.ndarray  # int64 (P, B), where its weights start
     cursor: np.ndarray  # int64 (P, B), row of its cursors in `Flight`, or -1
@@ -58,6 +94,7 @@ class Synapses(NamedTuple):
     words64: np.ndarray  # uint64
     weights: np.ndarray  # float64, mV
     longest: int  # words of the longest row without delay
+    drawn: Drawn
     safe: int  # so many spikes without delay overflow no state, from the limit of `models.protocol.beyond` on
 
 

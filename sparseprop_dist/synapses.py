@@ -1,6 +1,7 @@
 """Weights and delays of the synapses of a projection, as the user gives them.
 
-Owns their casting and checks: a number, a distribution, or one for each synapse where the rule lists them. Knows no network.
+Owns their casting and checks: a number, a distribution, or one for each synapse where the rule lists them; and whether they can be made
+anew each time. Knows no network.
 """
 
 from typing import Any
@@ -15,6 +16,8 @@ from sparseprop_dist.models.parameters import cast, frozen, spoken
 from sparseprop_dist.pools import Pools
 from sparseprop_dist.rules import Rule
 
+STORAGES = ("stored", "procedural")
+"""Synapses are kept in memory, or made when their source fires."""
 LONGEST_DELAY = 1e6
 """ms, 17 minutes: times are 64-bit integers of ticks, and an arrival must stay in their range."""
 
@@ -52,6 +55,21 @@ def cast_input_delay(value: Any) -> float:
     if not 0.0 <= delay <= LONGEST_DELAY:
         raise InputError(f"delay is {delay!r} ms; {_refusal(delay)}")
     return delay
+
+
+def cast_storage(value: Any, rule: Rule, weight: Value, delay: Value) -> str:
+    """How synapses are kept; refuse what cannot be made anew each time a source fires."""
+    if not isinstance(value, str) or value not in STORAGES:
+        raise InputError(f'storage is {spoken(value)}; give "stored" or "procedural"')
+    if value == STORAGES[0]:
+        return value
+    if rule.must_store:
+        raise InputError(f'storage is "procedural", but {rule.kind} {rule.must_store}, or storage = "stored"')
+    for name, given in (("weight", weight), ("delay", delay)):
+        if isinstance(given, np.ndarray):
+            kept = f'storage is "procedural", but {name} is an array, which must be stored'
+            raise InputError(f'{kept}; give a number, a distribution, or storage = "stored"')
+    return value
 
 
 def _refusal(delay: float) -> str:

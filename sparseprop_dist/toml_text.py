@@ -21,6 +21,7 @@ from sparseprop_dist.inputs import Current
 from sparseprop_dist.models.parameters import same
 from sparseprop_dist.recordings import default_name
 from sparseprop_dist.rules import Pairs
+from sparseprop_dist.synapses import STORAGES
 
 MOST_NUMBERS = 1_000_000
 RUN_KEYS = ("until", "output", "window", "schedule")
@@ -54,7 +55,8 @@ def dumps(described: Network | Configuration) -> str:
         given = {"weight": projection.weight, "delay": projection.delay}
         own = {name: value for name, value in given.items() if value is not columns.get(name)}
         ends = {"source": list(projection.sources), "target": list(projection.targets), "rule": projection.rule.kind}
-        tables.append(("[[projections]]", {**ends, **_plain(projection.rule), **own}))
+        kept = {"storage": projection.storage} if projection.storage != STORAGES[0] else {}
+        tables.append(("[[projections]]", {**ends, **_plain(projection.rule), **own, **kept}))
     for driven in network.inputs:
         ends = {"kind": driven.kind.kind, "target": list(driven.targets)}
         spikes = {} if isinstance(driven.kind, Current) else {"weight": driven.weight, "delay": driven.delay}

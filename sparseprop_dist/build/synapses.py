@@ -2,7 +2,7 @@
 
 Two passes over the rules' synapses, a part at a time: count the words of every row, then write them. What a rule draws is a function of
 counters, so drawing it twice costs time but no memory: two bytes a synapse with one delay, four or eight with a delay each, eight more with
-a weight each, and four a source and block for the pointers.
+a weight each, and four a source and block for the pointers. Projections whose rows are made when their source fires take part in no pass.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..clock import TICK_BITS, ticks
-from ..connectivity import Incoming, incoming
+from ..connectivity import Incoming, incoming, place_of
 from ..description import Network, Projection
-from ..distributions import Distribution
+from ..distributions import PURPOSE_DELAY, PURPOSE_WEIGHT, Distribution
 from ..jit import STRIDE
+from ..laws import has_law, law_of, stream_of, values_of
 from ..partition import Share
-from ..state import CONSTANT, DELAYED_32, DELAYED_64, WIDE, Blocks, Synapses
+from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, WIDE, Blocks, Synapses
+from .procedural import Limits, build_drawn, expected, is_drawn, limits
 from .rows import count, fill, runs, sort_rows
 
 WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32}
@@ -41,6 +43,7 @@ class _Rows(NamedTuple):
     base: np.ndarray  # int64 (B,)
     weight_base: np.ndarray  # int64 (B,)
     n_rows: int
+    limits: Limits | None  # of rows that are made when their source fires
 
 
 def delay_format(projection: Projection, block_bits: int, bulk: bool = True) -> Format:
@@ -87,6 +90,12 @@ def parts(network: Network, projection: Projection, shares: list[Share]) -> Iter
 
 def synapse_values(network: Network, projection: Projection, part: Incoming, name: str) -> np.ndarray:
     """Return the weights (mV) or delays (ms), by name, of the synapses of a part."""
+    value = getattr(projection, name.removesuffix("s"))
+    if isinstance(part.numbers, np.ndarray) and isinstance(value, Distribution) and has_law(value):
+        # numbers may lie far apart, where `draw_at` would draw all between them
+        values, purpose = np.empty(part.numbers.size), {"weights": PURPOSE_WEIGHT, "delays": PURPOSE_DELAY}[name]
+        values_of(law_of(value), stream_of((network.seed, purpose, place_of(network, projection))), part.numbers, values)
+        return values
     if isinstance(part.numbers, np.ndarray):
         return getattr(network, f"{name}_at")(projection, part.numbers)
     return getattr(network, name)(projection, part.numbers, part.numbers + len(part.sources))
@@ -99,22 +108,24 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: boo
     n_pointers = 0
     for projection in network.projections:
         n_rows = network.pools(projection).sources.size
-        index = np.full(len(blocks.gid), -1, np.int64)
+        index, drawn = np.full(len(blocks.gid), -1, np.int64), is_drawn(projection)
         for block in _blocks_of(network, projection, shares, blocks):
-            index[block] = n_pointers
-            n_pointers += n_rows + 1
+            index[block] = DRAWN if drawn else n_pointers
+            n_pointers += 0 if drawn else n_rows + 1
         weighted = isinstance(projection.weight, Distribution) or (
             isinstance(projection.weight, np.ndarray) and np.ptp(projection.weight) > 0
         )
         empty = np.full(len(blocks.gid), -1, np.int64)
-        todo.append(
-            _Rows(projection, delay_format(projection, blocks.block_bits, bulk), bool(weighted), index, empty, empty.copy(), n_rows)
-        )
+        form = delay_format(projection, blocks.block_bits, bulk)
+        bounds = limits(network, projection, shares, form.unit) if drawn else None
+        if drawn:  # its delays are on the grid of the stored ones, its words have room
+            form = form._replace(kind=WIDE if form.kind in ONE_DELAY else DELAYED_64)
+        todo.append(_Rows(projection, form, bool(weighted), index, empty, empty.copy(), n_rows, bounds))
     row_ptr = np.zeros(n_pointers, np.int32)
     n_words = dict.fromkeys(WORD_TYPES, 0)
     n_weights = 0
     for rows in todo:
-        for _, part in parts(network, rows.projection, shares):
+        for _, part in parts(network, rows.projection, shares) if rows.limits is None else ():
             count(part.ptr, part.sources, part.start, blocks.first, rows.places, row_ptr)
         for block in np.flatnonzero(rows.places >= 0).tolist():
             pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
@@ -139,6 +150,8 @@ def _write_rows(
     network: Network, shares: list[Share], blocks: Blocks, rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, weights: np.ndarray
 ) -> None:
     """The second pass, of one projection."""
+    if rows.limits:
+        return
     for _, part in parts(network, rows.projection, shares):
         delays = np.empty(0, np.uint64)
         if rows.format.kind not in ONE_DELAY:
@@ -184,7 +197,7 @@ def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tup
                 for name, gids, row in zip(pool.names, pool.gids, starts, strict=False)
                 if network.population(name).is_source == train
             ]
-            if ranges and (rows.places >= 0).any():
+            if ranges and (rows.places != -1).any():
                 out.append((rows, ranges, train))
     return out
 
@@ -193,6 +206,8 @@ def _delay_range(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, block_bits
     """Return the smallest and the largest delay of a projection onto this rank, in ticks; of one without synapses (1 << 61, 0)."""
     if rows.format.kind in ONE_DELAY:
         return rows.format.delay, rows.format.delay
+    if rows.limits:
+        return rows.limits.least_delay, rows.limits.most_delay
     least, most = 1 << 61, 0
     for block in np.flatnonzero(rows.places >= 0):
         n = int(row_ptr[rows.places[block] + rows.n_rows])
@@ -206,6 +221,8 @@ def _delay_range(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, block_bits
 def _largest(rows: _Rows, row_ptr: np.ndarray, weights: np.ndarray, n_blocks: int) -> np.ndarray:
     """Return the largest absolute weight onto each block, mV."""
     largest = np.zeros(n_blocks)
+    if rows.limits:
+        largest[rows.places == DRAWN] = rows.limits.weight
     for block in np.flatnonzero(rows.places >= 0):
         n = int(row_ptr[rows.places[block] + rows.n_rows])
         own = weights[rows.weight_base[block] : rows.weight_base[block] + n] if rows.weighted else _one_weight(rows.projection)
@@ -222,7 +239,7 @@ def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarr
     """Return which neurons have synapses onto this rank."""
     needs = np.zeros(network.n_neurons, bool)
     for rows in todo:
-        targets = np.zeros(rows.n_rows, bool)
+        targets = np.full(rows.n_rows, rows.limits is not None and (rows.places == DRAWN).any())
         for block in np.flatnonzero(rows.places >= 0):
             targets |= np.diff(row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]) > 0
         row = 0
@@ -236,6 +253,9 @@ def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarr
 def _repeats(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, int]:
     """Return how many synapses of one source onto one neuron there are at most, per block, and the length of the longest row."""
     most, longest = np.zeros(len(rows.places), np.int64), 0
+    if rows.limits:
+        most[:] = rows.limits.repeats
+        return most, rows.limits.longest
     for block in np.flatnonzero(rows.places >= 0):
         pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
         most[block], own = runs(pointers, words[rows.base[block] : rows.base[block] + int(pointers[-1])])
@@ -250,8 +270,12 @@ def build_synapses(
     delay, their number, and which neurons they come from; ``bulk``: for the slab schedule."""
     todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks, bulk)
     # kernels read whole strides: behind the last row there must be as many words that belong to none
-    words = {kind: np.zeros(n + STRIDE, WORD_TYPES[kind]) for kind, n in n_words.items()}
-    weights = np.empty(n_weights)
+    spare = max((rows.limits.longest + 1 for rows in todo if rows.limits and not bulk), default=0)
+    words = {kind: np.zeros(n + STRIDE + (spare if kind == WIDE else 0), WORD_TYPES[kind]) for kind, n in n_words.items()}
+    weights = np.empty(n_weights + spare)
+    for rows in todo:
+        if rows.limits:
+            rows.base[:], rows.weight_base[:] = n_words[WIDE] + STRIDE, n_weights
     largest = np.zeros(len(blocks.gid))
     delays, heaviest = {}, {}
     instant, longest = np.zeros(len(blocks.gid)), 0
@@ -295,6 +319,8 @@ def build_synapses(
         words64=words[DELAYED_64],
         weights=weights,
         longest=longest,
+        drawn=build_drawn(network, shares, [rows.projection for rows, _, _ in pathways]),
         safe=0,
     )
-    return synapses, largest, instant, sum(n_words.values()), _needs(network, todo, row_ptr)
+    made = sum(expected(network, rows.projection, shares) for rows in todo if rows.limits)
+    return synapses, largest, instant, sum(n_words.values()) + made, _needs(network, todo, row_ptr)

@@ -9,10 +9,11 @@ import numpy as np
 from ..errors import EVENTS_FULL, OK
 from ..jit import float_bits, njit
 from ..queue import LOCAL_BITS
-from ..state import TARGET_BITS, Counter
-from .arrivals import TARGET_MASK, arrival_of, collect, drive_weight, locate, weight_of
+from ..state import KEPT, TARGET_BITS, Counter
+from .arrivals import TARGET_MASK, arrival_of, collect, drive_weight, locate, one_delay, weight_of
 from .emission import precedes
 from .poisson import generate
+from .procedural import draw_row
 
 LOCAL_MASK = (1 << LOCAL_BITS) - 1
 
@@ -24,20 +25,47 @@ def _append(scratch, n, key, weight, reference):
 
 
 @njit
-def _list_rows(blocks, synapses, flight, train, scratch, block, a, b, n):
-    """List the arrivals of spikes at a block; return the new length, or -1 if there is no room."""
+def _list_rows(blocks, synapses, flight, train, scratch, p, block, a, b, n):
+    """List the arrivals of spikes by a pathway at a block; return the new length, or -1 if there is no room."""
     first, block_bits = blocks.first[block], blocks.block_bits
-    for p in range(synapses.kind.size):
-        if synapses.index[p, block] < 0:
-            continue
-        count, _ = locate(synapses, p, block, block_bits, flight, train, a, b, scratch, 0)
-        if count < 0 or n + count > scratch.loud.shape[1]:
+    count, _ = locate(synapses, p, block, block_bits, flight, train, a, b, scratch, 0)
+    if count < 0 or n + count > scratch.loud.shape[1]:
+        return np.int64(-1)
+    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
+        for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
+            offset, target = arrival_of(synapses, p, block_bits, k, q, scratch)
+            key = (offset - a) << LOCAL_BITS | (first + target)
+            n = _append(scratch, n, key, weight_of(synapses, p, block, q), scratch.active_spike[k])
+    return n
+
+
+@njit
+def _list_drawn(synapses, scratch, p, a, b, n):
+    """As `_list_rows`, of a pathway whose rows are made now, at all blocks."""
+    drawn, each = synapses.drawn, not one_delay(synapses, p)
+    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
+        count = draw_row(synapses, p, scratch.active_row[k])
+        if n + count > scratch.loud.shape[1]:
             return np.int64(-1)
-        for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
-            for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-                offset, target = arrival_of(synapses, p, block_bits, k, q, scratch)
-                key = (offset - a) << LOCAL_BITS | (first + target)
-                n = _append(scratch, n, key, weight_of(synapses, p, block, q), scratch.active_spike[k])
+        for q in range(count):
+            offset = scratch.active_offset[k] + (drawn.delay[q] if each else 0)
+            if a <= offset < b:
+                weight = drawn.weight[q] if synapses.weighted[p] else synapses.weight[p]
+                n = _append(scratch, n, (offset - a) << LOCAL_BITS | np.int64(drawn.local[q]), weight, scratch.active_spike[k])
+    return n
+
+
+@njit
+def _list_spikes(blocks, synapses, flight, train, scratch, a, b, n):
+    """List the arrivals of spikes, pathway by pathway; return the new length, or -1 if there is no room."""
+    for p in range(synapses.kind.size):
+        if synapses.drawn.rule[p] != KEPT:
+            n = _list_drawn(synapses, scratch, p, a, b, n)
+        for block in range(blocks.gid.size):
+            if n >= 0 and synapses.index[p, block] >= 0:
+                n = _list_rows(blocks, synapses, flight, train, scratch, p, block, a, b, n)
+        if n < 0:
+            return n
     return n
 
 
@@ -101,21 +129,18 @@ def list_arrivals(blocks, synapses, drive, flight, train, scratch, counters, sta
     status = collect(synapses, flight, train, counters, start, a, b, scratch)
     if status != OK:
         return status, 0
-    n, external, recurrent = np.int64(0), np.int64(0), np.int64(0)
+    n = np.int64(0)
     slab = counters[Counter.SLAB] + (start >> slab_bits)
     for block in range(blocks.gid.size):
-        before = n
         status, n = _list_drive(blocks, drive, scratch, counters, block, slab, slab_bits, a, b, n)
         if status != OK:
             return status, n
-        external += n - before
-        before = n
-        n = _list_rows(blocks, synapses, flight, train, scratch, block, a, b, n)
-        if n < 0:
-            counters[Counter.NEEDED] = 2 * scratch.loud.shape[1]
-            return EVENTS_FULL, n
-        recurrent += n - before
+    external = n
+    n = _list_spikes(blocks, synapses, flight, train, scratch, a, b, n)
+    if n < 0:
+        counters[Counter.NEEDED] = 2 * scratch.loud.shape[1]
+        return EVENTS_FULL, n
     _sort(scratch.loud, scratch.sorted[0], n, flight, train)
     counters[Counter.EXTERNAL] += external
-    counters[Counter.RECURRENT] += recurrent
+    counters[Counter.RECURRENT] += n - external
     return OK, n

@@ -18,11 +18,12 @@ from ..errors import CASCADE, OK, STATE_OVERFLOW
 from ..jit import bits_float, njit
 from ..models.protocol import FIRED, NEVER, OVERFLOW, act, own_event, receive, restore, save
 from ..queue import LOCAL_BITS, pop, push
-from ..state import NO_TRIGGER, Counter
+from ..state import NO_ROWS, NO_TRIGGER, Counter
 from . import piece
 from .arrivals import row_of, weight_of
 from .emission import emit, fire, sort_spikes
 from .listing import LOCAL_MASK, list_arrivals
+from .procedural import words_of
 
 WHOLE = True
 """The schedule saves the state of all neurons at once."""
@@ -87,8 +88,8 @@ def _listed(model, blocks, m, now, start, a, b, scratch, flight, train, emitted,
 @njit
 def _instantly(model, blocks, synapses, p, block, row, now, start, a, b, scratch, emitted, counters, gid, n_heap):
     """Deliver the spike of ``gid`` to a block, without delay; return a status and the new size of the heap."""
-    pointers, base = synapses.row_ptr[synapses.index[p, block] :], synapses.base[p, block]
-    for q in range(base + pointers[row], base + pointers[row + 1]):
+    begin, stop = words_of(synapses, blocks, p, block, row)
+    for q in range(begin, stop):
         i = blocks.first[block] + np.int64(synapses.words32[q])
         code = receive(model, i, start, now, weight_of(synapses, p, block, q))
         counters[Counter.RECURRENT] += 1
@@ -116,7 +117,7 @@ def _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, co
             for p in range(synapses.kind.size):
                 row = row_of(synapses, p, gid) if synapses.instant[p] else -1
                 for block in range(blocks.gid.size if row >= 0 else 0):
-                    if synapses.index[p, block] >= 0:
+                    if synapses.index[p, block] != NO_ROWS:
                         status, n_heap = _instantly(
                             model, blocks, synapses, p, block, row, now, start, a, b, scratch, emitted, counters, gid, n_heap
                         )

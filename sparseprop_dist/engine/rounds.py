@@ -7,10 +7,11 @@ import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
 from ..jit import merged, njit
-from ..state import WORDS, Counter
+from ..state import NO_ROWS, WORDS, Counter
 from .agenda import foreseen
 from .arrivals import row_of
 from .instant import run
+from .procedural import words_of
 from .tick import take_back
 
 LOW = (1 << 32) - 1
@@ -152,7 +153,7 @@ def _arrivals(synapses, blocks, gid):
     for p in range(synapses.kind.size):
         row = row_of(synapses, p, gid) if synapses.instant[p] else -1
         for block in range(blocks.gid.size if row >= 0 else 0):
-            if synapses.index[p, block] >= 0:
-                place = synapses.index[p, block] + row
-                n += synapses.row_ptr[place + 1] - synapses.row_ptr[place]
+            if synapses.index[p, block] != NO_ROWS:
+                begin, stop = words_of(synapses, blocks, p, block, row)
+                n += stop - begin
     return n

@@ -10,10 +10,11 @@ from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
 from ..jit import bits_float, float_bits, merged, njit
 from ..models.protocol import FIRED, OVERFLOW, act, mark, own_event, receive, restore, save, strike, strike_back
 from ..queue import LOCAL_BITS
-from ..state import NO_TRIGGER, Counter
+from ..state import DRAWN, NO_ROWS, NO_TRIGGER, Counter
 from .agenda import LOCAL_MASK, gid_of, next_own, schedule, take_own
 from .arrivals import row_of
 from .emission import emit, fire, sort_spikes
+from .procedural import words_of
 
 
 @merged
@@ -96,13 +97,13 @@ def _log_row(w, piece, p, block, begin, stop, now, weighted):
 def _deliver(w, piece, p, block, row, now, gid):
     """Deliver the spike of ``gid`` to a block, without delay; return a status."""
     first, base = w.blocks.first[block], w.synapses.base[p, block]
-    place = w.synapses.index[p, block] + row
-    begin, stop = base + np.int64(w.synapses.row_ptr[place]), base + np.int64(w.synapses.row_ptr[place + 1])
+    begin, stop = words_of(w.synapses, w.blocks, p, block, row)
     weights = w.synapses.weights[:0]
     if w.synapses.weighted[p]:
         own = w.synapses.weight_base[p, block] - base
         weights = w.synapses.weights[own + begin : own + stop]
-    status = _log_row(w, piece, p, block, begin, stop, now, weights.size > 0)
+    # words made for this spike are gone when it is taken back
+    status = _log_row(w, piece, p, block, begin, stop, now, weights.size > 0 or w.synapses.index[p, block] == DRAWN)
     if status != OK:
         return status
     alike, weight, touched = w.blocks.alike[block], w.synapses.weight[p], w.scratch.touched
@@ -127,7 +128,7 @@ def _spread(w, piece, now, gid):
     for p in range(w.synapses.kind.size):
         row = row_of(w.synapses, p, gid) if w.synapses.instant[p] else -1
         for block in range(w.blocks.gid.size if row >= 0 else 0):
-            if w.synapses.index[p, block] >= 0:
+            if w.synapses.index[p, block] != NO_ROWS:
                 status = _deliver(w, piece, p, block, row, now, gid)
                 if status != OK:
                     return status
