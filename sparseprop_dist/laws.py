@@ -57,16 +57,14 @@ def _product(a, b):
 
 
 @njit
-def _uniform(keys, number):
-    """Return the number of a stream that `distributions.uniforms` gives: four words come from one counter, which starts at 1."""
-    x0, x1, x2, x3 = U((number >> 2) + 1), U(0), U(0), U(0)
+def _words(keys, four):
+    """Return words ``4 four`` to ``4 four + 3`` of a stream: they come from one counter, which starts at 1."""
+    x0, x1, x2, x3 = U(four + 1), U(0), U(0), U(0)
     for n in range(10):
         high0, low0 = _product(M0, x0)
         high1, low1 = _product(M1, x2)
         x0, x1, x2, x3 = high1 ^ x1 ^ keys[2 * n], low1, high0 ^ x3 ^ keys[2 * n + 1], low0
-    part = number & 3
-    word = (x0 if part == 0 else x1) if part < 2 else (x2 if part == 2 else x3)
-    return (np.float64(word >> U(12)) + 0.5) * 2.0**-52
+    return x0, x1, x2, x3
 
 
 @njit
@@ -109,11 +107,8 @@ def _normal_quantile(u):
 
 
 @njit
-def value_of(law, keys, number):
-    """Return the value of synapse ``number``, for a row of `law_of` and one of `stream_of`."""
-    if law[0] == ONE:
-        return law[1]
-    u = _uniform(keys, number)
+def _quantile(law, u):
+    """Return the value below which a variable of the law lies with probability ``u``."""
     if law[0] == UNIFORM:
         return law[1] + law[2] * u
     if law[5] != 0.0 or law[6] != 1.0:
@@ -126,6 +121,15 @@ def value_of(law, keys, number):
 
 @njit
 def values_of(law, keys, numbers, out):
-    """Write the values of synapses."""
+    """Write the values of the synapses of these numbers, for a law of `law_of` and a stream of `stream_of`."""
+    if law[0] == ONE:
+        out[:] = law[1]
+        return
+    four, x0, x1, x2, x3 = np.int64(-1), U(0), U(0), U(0), U(0)
     for k in range(numbers.size):
-        out[k] = value_of(law, keys, numbers[k])
+        if numbers[k] >> 2 != four:  # often the next number has the same
+            four = numbers[k] >> 2
+            x0, x1, x2, x3 = _words(keys, four)
+        part = numbers[k] & 3
+        word = (x0 if part == 0 else x1) if part < 2 else (x2 if part == 2 else x3)
+        out[k] = _quantile(law, (np.float64(word >> U(12)) + 0.5) * 2.0**-52)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from built import parts_of, stored
+from built import edges, parts_of, stored
 from networks import Run as Runs
 from networks import emitted, same_bits
+from scipy import stats
 
 from sparseprop_dist.config import dumps, loads
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Distribution, Lognormal, Normal, Uniform, draw, draw_at
+from sparseprop_dist.drawing import group_bits
 from sparseprop_dist.engine import instant, ordered, slab
 from sparseprop_dist.engine.procedural import draw_row
 from sparseprop_dist.errors import InputError
+from sparseprop_dist.exchange import world
 from sparseprop_dist.inputs import Poisson, SpikeTrains
 from sparseprop_dist.laws import law_of, stream_of, values_of
 from sparseprop_dist.models.lif import LIF
@@ -159,6 +162,30 @@ def test_several_models_and_one_block_each() -> None:
     assert same_bits(reference, emitted(made("procedural"), 40.0, Runs(instant)))
 
 
+@pytest.mark.parametrize("p", [0.02, 0.3])
+def test_pairs_in_many_groups_of_targets(p: float) -> None:
+    """Independent for all pairs, at the edges of groups too; and the same whichever targets are asked for."""
+    n_sources, n_targets, bits = 200, 20_000, group_bits(p)
+    made = Network(seed=11)
+    made.add_population("from", n_sources, LIF())
+    made.add_population("to", n_targets, LIF())
+    projection = made.connect("from", "to", PairwiseBernoulli(p), weight=0.1, delay=1.0)
+    sources, targets, numbers = edges(made, projection)
+    assert n_targets >> bits > 4
+    assert (numbers == sources * n_targets + targets).all()
+    for counts, law in ((np.bincount(sources), stats.binom(n_targets, p)), (np.bincount(targets), stats.binom(n_sources, p))):
+        assert stats.kstest(law.cdf(counts) - law.pmf(counts) * np.random.default_rng(1).uniform(size=len(counts)), "uniform").pvalue > 1e-3
+    made_of = np.zeros((n_sources, n_targets), bool)
+    made_of[sources, targets] = True
+    assert made_of.sum() == len(sources)
+    edge = np.arange(1, n_targets >> bits) << bits
+    for one, other in ((edge - 1, edge), (edge, edge + 1), (edge[:-1], edge[1:]), (edge - 2, edge - 1)):
+        both = int((made_of[:, one] & made_of[:, other]).sum())
+        assert stats.binomtest(both, n_sources * len(one), p * p).pvalue > 1e-3
+    cuts = edges(made, projection, (1, (1 << bits) - 1, 1 << bits, (3 << bits) + 7, 19_999))
+    assert all((own == whole).all() for own, whole in zip(cuts, (sources, targets, numbers), strict=True))
+
+
 # --- several ranks --------------------------------------------------------------------------------------------------------------------
 
 
@@ -173,18 +200,13 @@ def test_spikes_on_two_ranks(mpirun: Any) -> None:
 
 def on_ranks() -> dict[str, Any]:
     """What a job of any number of ranks must find."""
-    import hashlib
-
-    from sparseprop_dist.exchange import world
-
     found = {}
     for rule in (FixedOutdegree(12), PairwiseBernoulli(0.2)):
         for delay in (0.0, 1.5):
             for storage in STORAGES:
                 result = simulate(network(rule, storage, delay, Normal(-0.4, 0.1)), 20.0)
-                if world().rank == 0:
-                    spikes = hashlib.sha256(np.asarray(result.spikes.times).tobytes() + np.asarray(result.spikes.ids).tobytes()).hexdigest()
-                    found[f"{rule!r}, {delay} ms, {storage}"] = [spikes, result.summary["spikes"], result.summary["events"]]
+                spikes = hashlib.sha256(result.spikes.times.tobytes() + result.spikes.ids.tobytes()).hexdigest()
+                found[f"{rule!r}, {delay} ms, {storage}"] = [spikes, result.summary["spikes"], result.summary["events"]]
     return found
 
 
@@ -251,8 +273,8 @@ def connect(rule: Rule, storage: Any = "procedural", weight: Any = 0.1, delay: A
         ({"rule": Pairs([0], [1])}, 'pairs lists its synapses; give a rule that draws them.*or storage = "stored"'),
         ({"rule": AllToAll(), "weight": np.ones(16)}, 'weight is an array, which must be stored; give a number.*or storage = "stored"'),
         ({"rule": OneToOne(), "delay": np.ones(4)}, "delay is an array, which must be stored; give a number, a distribution, or storage"),
-        ({"rule": OneToOne(), "storage": "none"}, 'projection exc -> exc: storage is "none"; give "stored" or "procedural"'),
-        ({"rule": OneToOne(), "storage": True}, 'storage is True; give "stored" or "procedural"'),
+        ({"rule": OneToOne(), "storage": "none"}, 'projection exc -> exc: storage is .none. .a string.; give "stored" or "procedural"'),
+        ({"rule": OneToOne(), "storage": True}, 'storage is True .a truth value.; give "stored" or "procedural"'),
     ],
 )
 def test_refusals(given: dict[str, Any], sentence: str) -> None:
@@ -268,6 +290,6 @@ def test_the_slab_schedule_refuses_and_auto_takes_another() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    if found := on_ranks():
-        print(json.dumps(found))
+    own = on_ranks()
+    if world().rank == 0:
+        print(json.dumps(own))

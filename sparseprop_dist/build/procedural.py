@@ -12,7 +12,7 @@ from ..connectivity import own_positions, place_of
 from ..description import Network, Projection
 from ..distributions import PURPOSE_DELAY, PURPOSE_WEIGHT, Distribution
 from ..drawing import BATCH, FIRST_GAPS, gap_scale, group_bits
-from ..laws import KEY_SIZE, law_of, stream_of
+from ..laws import KEY_SIZE, LAW_SIZE, law_of, stream_of
 from ..partition import Share
 from ..pools import Pools
 from ..rules import AllToAll, FixedOutdegree, OneToOne, PairwiseBernoulli
@@ -59,9 +59,8 @@ def limits(network: Network, projection: Projection, shares: list[Share], unit: 
     longest = rule.outdegree if isinstance(rule, FixedOutdegree) else 1 if isinstance(rule, OneToOne) else own
     grid = 1 << unit
     least, most = int(ticks(delays[0])) // grid * grid, (int(ticks(delays[1])) // grid + 1) * grid
-    return Limits(
-        max(abs(float(bound)) for bound in bounds), max(least, grid if delays[0] > 0.0 else 0), most, longest if several else 1, longest
-    )
+    least = max(least, grid if delays[0] > 0.0 else 0)
+    return Limits(max(abs(float(bound)) for bound in bounds), least, most, longest if several else 1, longest)
 
 
 def expected(network: Network, projection: Projection, shares: list[Share]) -> int:
@@ -83,29 +82,33 @@ def _own(network: Network, projection: Projection) -> list[tuple[int, int, int]]
     return out
 
 
+def _laws(network: Network, projections: list[Projection], name: str, purpose: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the laws of the weights or delays (by name) of projections, where they are drawn anew, and their streams."""
+    laws, streams = np.zeros((len(projections), LAW_SIZE)), np.zeros((len(projections), KEY_SIZE), np.uint64)
+    for p, projection in enumerate(projections):
+        if is_drawn(projection):
+            laws[p] = law_of(getattr(projection, name))
+            streams[p] = stream_of((network.seed, purpose, place_of(network, projection)))
+    return laws, streams
+
+
 def build_drawn(network: Network, shares: list[Share], projections: list[Projection]) -> Drawn:
     """Return how the rows of pathways, given by the projection of each, are made."""
-    made = [is_drawn(projection) for projection in projections]
-    rules = [projection.rule for projection in projections]
-    share = [stretches(network, projection, shares) if drawn else [] for projection, drawn in zip(projections, made, strict=True)]
-    own = [_own(network, projection) if drawn else [] for projection, drawn in zip(projections, made, strict=True)]
+    rules = [projection.rule if is_drawn(projection) else None for projection in projections]
+    share = [stretches(network, projection, shares) if is_drawn(projection) else [] for projection in projections]
+    own = [_own(network, projection) if is_drawn(projection) else [] for projection in projections]
     p = [rule.p if isinstance(rule, PairwiseBernoulli) else 0.5 for rule in rules]
     valued = [isinstance(projection.weight, Distribution) or isinstance(projection.delay, Distribution) for projection in projections]
-    distinct = [not getattr(rule, "allow_multapses", True) for rule in rules]
-    n_targets = [network.pools(projection).targets.size for projection in projections]
-    longest = [limits(network, projection, shares, 0).longest if drawn else 0 for projection, drawn in zip(projections, made, strict=True)]
+    n_targets = [network.pools(projection).targets.size if is_drawn(projection) else 0 for projection in projections]
+    longest = [limits(network, projection, shares, 0).longest if is_drawn(projection) else 0 for projection in projections]
     room = max((size for size, each in zip(longest, valued, strict=True) if each), default=0)
-    laws, keys = {}, {}
-    for name, purpose in (("weight", PURPOSE_WEIGHT), ("delay", PURPOSE_DELAY)):
-        values = [getattr(projection, name) if drawn else 0.0 for projection, drawn in zip(projections, made, strict=True)]
-        laws[name] = np.array([law_of(value) for value in values]).reshape(len(values), -1)
-        streams = [stream_of((network.seed, purpose, place_of(network, projection))) for projection in projections]
-        keys[name] = np.array(streams, np.uint64).reshape(len(values), KEY_SIZE)
+    weight_law, weight_key = _laws(network, projections, "weight", PURPOSE_WEIGHT)
+    delay_law, delay_key = _laws(network, projections, "delay", PURPOSE_DELAY)
     return Drawn(
-        rule=np.array([KINDS[type(rule)] if drawn else KEPT for rule, drawn in zip(rules, made, strict=True)], np.uint8),
+        rule=np.array([KINDS[type(rule)] if rule else KEPT for rule in rules], np.uint8),
         n_targets=np.array(n_targets, np.int64),
         degree=np.array([rule.outdegree if isinstance(rule, FixedOutdegree) else 0 for rule in rules], np.int64),
-        distinct=np.array(distinct, np.uint8),
+        distinct=np.array([not getattr(rule, "allow_multapses", True) for rule in rules], np.uint8),
         scale=np.array([gap_scale(each) for each in p], np.float64),
         bits=np.array([group_bits(each) for each in p], np.int64),
         place=np.array([place_of(network, projection) for projection in projections], np.int64),
@@ -114,17 +117,17 @@ def build_drawn(network: Network, shares: list[Share], projections: list[Project
         own_ptr=np.concatenate([[0], np.cumsum([len(each) for each in own])]).astype(np.int64),
         own=_columns(own),
         valued=np.array(valued, np.uint8),
-        weight_law=laws["weight"],
-        weight_key=keys["weight"],
-        delay_law=laws["delay"],
-        delay_key=keys["delay"],
+        weight_law=weight_law,
+        weight_key=weight_key,
+        delay_law=delay_law,
+        delay_key=delay_key,
         seed=network.seed,
         local=np.zeros(max(longest, default=0), np.uint32),
         number=np.zeros(room, np.int64),
         weight=np.zeros(room),
         delay=np.zeros(room, np.int64),
         at=np.array([-1, -1, 0]),
-        taken=np.zeros((max((n for n, drawn in zip(n_targets, made, strict=True) if drawn), default=0) >> 6) + 1, np.uint64),
+        taken=np.zeros((max(n_targets, default=0) >> 6) + 1, np.uint64),
         products=np.zeros(BATCH, np.uint64),
         gaps=np.zeros(FIRST_GAPS, np.int32),
     )

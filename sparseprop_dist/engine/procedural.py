@@ -6,9 +6,10 @@ not be that of a stored row, but for synapses of one source onto one target, whi
 
 import numpy as np
 
+from ..clock import TICK_BITS
 from ..drawing import draw_pairs, draw_partners
-from ..jit import njit
-from ..laws import value_of
+from ..jit import merged, njit
+from ..laws import values_of
 from ..random import TARGET
 from ..state import ALL, BERNOULLI, DRAWN, OUTDEGREE
 
@@ -77,10 +78,12 @@ def _draw_targets(drawn, p, row):
 
 
 @njit
-def _delay_of(value, unit):
-    """Return a delay in ms as ticks, on the grid of a unit, as `build.synapses.stored_delays` has it."""
-    units = np.int64(np.rint(value * 2.0 ** (40 - unit)))
-    return max(units, np.int64(value > 0.0)) << unit
+def _draw_delays(drawn, p, unit, n):
+    """Write the delays of a row, in ticks on the grid of a unit, as `build.synapses.stored_delays` has them."""
+    values_of(drawn.delay_law[p], drawn.delay_key[p], drawn.number[:n], drawn.weight[:n])
+    for k in range(n):
+        units = np.int64(np.rint(drawn.weight[k] * 2.0 ** (TICK_BITS - unit)))
+        drawn.delay[k] = max(units, np.int64(drawn.weight[k] > 0.0)) << unit
 
 
 @njit
@@ -91,10 +94,8 @@ def draw_row(synapses, p, row):
         return drawn.at[2]
     n = _draw_targets(drawn, p, row)
     if drawn.valued[p]:
-        weight, weight_key, delay, delay_key = drawn.weight_law[p], drawn.weight_key[p], drawn.delay_law[p], drawn.delay_key[p]
-        for k in range(n):
-            drawn.weight[k] = value_of(weight, weight_key, drawn.number[k])
-            drawn.delay[k] = _delay_of(value_of(delay, delay_key, drawn.number[k]), synapses.unit[p])
+        _draw_delays(drawn, p, synapses.unit[p], n)
+        values_of(drawn.weight_law[p], drawn.weight_key[p], drawn.number[:n], drawn.weight[:n])
     drawn.at[0], drawn.at[1], drawn.at[2] = p, row, n
     return n
 
@@ -114,7 +115,7 @@ def _hand_out(synapses, blocks, p, block, row):
     return base, m
 
 
-@njit
+@merged
 def words_of(synapses, blocks, p, block, row):
     """Return the first and the last place of a row's words in a block, in which the pathway has rows."""
     if synapses.index[p, block] == DRAWN:
