@@ -36,8 +36,9 @@ app = typer.Typer(
 
 class Schedule(StrEnum):
     AUTO = "auto"
-    ORDERED = "ordered"
     SLAB = "slab"
+    INSTANT = "instant"
+    ORDERED = "ordered"
 
 
 class ProgressStyle(StrEnum):

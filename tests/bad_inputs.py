@@ -63,6 +63,17 @@ weight = [0.5, nan]
 delay = 1.0
 """
 
+PAIRS_SOME_0 = PAIRS.replace("nan", "0.5").replace("delay = 1.0", "delay = [1.0, 0.0]")
+
+QIF = """
+[populations.qif]
+size = 3
+model = "qif"
+I = 0.5
+V_th = 2.0
+V_reset = -1.0
+"""
+
 OVERFLOW = """
 [populations.exc]
 size = 3
@@ -161,6 +172,7 @@ def truncated(folder: Path) -> Path:
 
 
 LOW_TAU = 'tau_m = {distribution = "normal", mean = 1.0, std = 10.0}'
+DRAWN_0 = 'delay = {distribution = "uniform", low = 0.0, high = 2.0}'
 MANY_DISTINCT = "indegree = 21\nallow_multapses = false"
 PLACE = r"net.toml: \[\[projections\]\] number \d: projection exc -> exc, inh: "
 
@@ -177,7 +189,16 @@ REFUSED: list[Case] = [
     toml("drawn tau_m", "tau_m = 20.0", LOW_TAU, r'of population "exc" can be as small as -\S+ ms; at least 1e-06 ms are allowed'),
     toml("V_reset", "tau_m", "V_reset = -55.0\ntau_m", r"V_reset is -55.0 mV and V_th is -55.0 mV; V_reset must be below V_th"),
     toml("negative delay", "delay = 1.5", "delay = -1.5", PLACE + r"delay is -1.5 ms; it must not be negative"),
-    toml("delay 0", "delay = 1.5", "delay = 0.0", PLACE + r"delay is 0.0 ms; delay 0 is not yet supported for recurrent synapses"),
+    toml(
+        "some delays 0", "", PAIRS_SOME_0, r"delay is 0.0 ms for synapse 1, exc\[7\] -> inh\[2\]; synapses without delay need a projection"
+    ),
+    toml("drawn delay of 0", "delay = 1.5", DRAWN_0, PLACE + r"delay can be as short as \S+ ms with .*; give the distribution low = 0.1"),
+    toml("tiny delay", "delay = 1.5", "delay = 1e-13", PLACE + r"delay is 1e-13 ms; that is below the resolution of time, 9.1e-13 ms"),
+    toml(
+        "QIF thresholds", "", QIF.replace("V_reset = -1.0", "V_reset = 3.0"), r"V_reset is 3.0 and V_th is 2.0; V_reset must be below V_th"
+    ),
+    toml("QIF I", "", QIF.replace("I = 0.5", "I = nan"), r'population "qif": I is nan; it must be a finite number'),
+    toml("QIF tau_m", "", QIF + "tau_m = 0.0\n", r'population "qif": tau_m is 0.0 ms; it must be positive'),
     toml("NaN weight", "", PAIRS, r"weight is nan mV for synapse 1, exc\[7\] -> inh\[2\]; it must be a finite number"),
     toml(
         "large weight", "0.5\ndelay = 1.5", "1e6\ndelay = 1.5", r"weight 1e\+06 mV is too large; at most \S+ mV, \d+ times V_th - V_reset"

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from cases import PRESETS, random_case
 from described import DESCRIBED
+from instant_cases import instant_case
 from networks import Run, emitted, network_of, plain, poisson_events, whole
 
 from sparseprop_dist.description import Network
-from sparseprop_dist.engine import ordered, slab
+from sparseprop_dist.engine import instant, ordered, slab
 
 UNTIL = 25.0
 """ms: plain Python is slow."""
@@ -30,12 +31,20 @@ def small_networks() -> Iterator[tuple[str, Network, float]]:
         yield name, DESCRIBED[name](1), 10.0
 
 
+def instant_networks() -> Iterator[tuple[str, Network, float]]:
+    """The same, of synapses without delay: LIF and QIF."""
+    for preset in ("generations", "delays", "no_refractory", "dense", "perfect", "qif", "qif_driven", "qif_finite"):
+        case = instant_case(7, preset)
+        yield case.name, network_of(case), min(case.until, UNTIL)
+
+
 def digests() -> dict[str, str]:
     found = {}
-    for name, network, until in small_networks():
-        for schedule in (slab, ordered):
-            run = Run(schedule, window=3.3, capacity=64)
-            found[f"{name}, {schedule.__name__.rpartition('.')[2]}"] = _digest(plain(emitted(network, until, run)))
+    for networks, schedules in ((small_networks(), (slab, ordered)), (instant_networks(), (instant, ordered))):
+        for name, network, until in networks:
+            for schedule in schedules:
+                run = Run(schedule, window=3.3, capacity=64)
+                found[f"{name}, {schedule.__name__.rpartition('.')[2]}"] = _digest(plain(emitted(network, until, run)))
     found["poisson events"] = _digest(poisson_events(whole(DESCRIBED["several_inputs"](1)), 5.0))
     return found
 

@@ -4,6 +4,7 @@ bits."""
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -12,15 +13,16 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from digests import digests, small_networks
-from networks import largest_difference, oracle_spikes
+from digests import digests, instant_networks, small_networks
+from networks import Run, emitted, largest_difference, oracle_spikes, plain
 from scipy import stats
 
 from sparseprop_dist import elementary
+from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.emission import precedes, sort_spikes
 from sparseprop_dist.jit import ENABLED, STRIDE, count_below, njit, python_body, spread
 from sparseprop_dist.models.lif import LIF
-from sparseprop_dist.queue import pop, push
+from sparseprop_dist.queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from sparseprop_dist.random import U, below, normal, philox, poisson, unit
 from sparseprop_dist.state import NO_TRIGGER, Emitted, Flight
 
@@ -40,15 +42,15 @@ def test_plain_python_makes_the_same_bits(solo: Any) -> None:
     assert len(set(own.values())) > 15
     assert own == other
     for name in own:  # the digests do not say with which schedule
-        if name.endswith("slab"):
-            assert own[name] == own[name.replace("slab", "ordered")]
+        network, _, schedule = name.rpartition(", ")
+        if schedule in ("slab", "instant"):
+            assert own[name] == own[f"{network}, ordered"]
 
 
 def test_these_networks_are_those_of_the_oracle() -> None:
-    from networks import emitted, plain
-
-    for name, network, until in small_networks():
-        assert largest_difference(plain(emitted(network, until)), oracle_spikes(network, until), network.n_neurons) < 1e-9, name
+    for name, network, until in itertools.chain(small_networks(), instant_networks()):
+        spikes = plain(emitted(network, until, Run(instant)))
+        assert largest_difference(spikes, oracle_spikes(network, until), network.n_neurons) < 1e-9, name
 
 
 # --- random numbers -------------------------------------------------------------------------------------------------------------------
@@ -173,6 +175,56 @@ def test_elementary_functions() -> None:
     assert exp_small(0.0) == elementary.exp(0.0) == 1.0
 
 
+def farthest(function: Callable, exact: Callable, arguments: np.ndarray) -> float:
+    """The largest absolute error, in units of 2^-53."""
+    with mpmath.workdps(40):
+        return float(max(abs(mpmath.mpf(float(function(x))) - exact(mpmath.mpf(x))) for x in arguments.tolist()) * 2**53)
+
+
+def test_exponentials_of_long_frames() -> None:
+    exp_small, exp_to_quarter = python_body(elementary.exp_small), python_body(elementary.exp_to_quarter)
+    arguments = np.append(np.random.default_rng(2).uniform(-0.25, 0.25, 2000), [-0.25, 0.25, 1e-9, -1e-300])
+    assert worst(exp_to_quarter, mpmath.exp, arguments) < 2.0
+    assert worst(elementary.exp_frame, mpmath.exp, arguments) < 2.0
+    reach = elementary.SMALL
+    for x in (0.0, reach, -reach, 0.3 * reach):
+        assert elementary.exp_frame(x) == exp_small(x)
+    for x in (np.nextafter(reach, 1.0), -0.25):
+        assert elementary.exp_frame(x) == exp_to_quarter(x)
+
+
+def test_circular_functions() -> None:
+    """Also where one quadrant or one interval of a series ends, and the next begins."""
+    draw = np.random.default_rng(3)
+    quadrants = np.arange(-40, 40) * (math.pi / 4)
+    angles = np.concatenate([draw.uniform(-10.0, 10.0, 1000), draw.uniform(-1e5, 1e5, 1000), quadrants, np.nextafter(quadrants, 9.0)])
+    for part, exact in enumerate((mpmath.sin, mpmath.cos)):
+        assert farthest(lambda x, part=part: elementary.sin_cos(x)[part], exact, angles) < 2.0
+    assert worst(lambda x: elementary.sin_cos(x)[0], mpmath.sin, draw.uniform(-0.7, 0.7, 1000)) < 2.5
+    assert elementary.sin_cos(0.0) == (0.0, 1.0)
+    ends = np.array([elementary.TAN_16TH, elementary.TAN_8TH, elementary.TAN_3_16THS, 1.0])
+    edges = np.concatenate([ends, np.nextafter(ends, 2.0), 1.0 / ends, [0.0, 1e-12, 1e5, 1e300]])
+    tangents = np.concatenate([np.tan(draw.uniform(-1.57, 1.57, 1500)), draw.uniform(-1.0, 1.0, 500), edges, -edges])
+    assert farthest(elementary.atan, mpmath.atan, tangents) < 3.0
+    assert worst(elementary.atan, mpmath.atan, tangents[tangents != 0.0]) < 4.0
+    assert (elementary.atan(np.inf), elementary.atan(-np.inf)) == (math.pi / 2, -math.pi / 2)
+
+
+def test_hyperbolic_functions() -> None:
+    draw = np.random.default_rng(4)
+    near, far = np.append(draw.uniform(-0.3, 0.3, 1000), [0.3, -0.3, 1e-12]), draw.uniform(-3.0, 3.0, 1000)
+    small = near[near != 0.0]
+    assert worst(lambda x: elementary.sinh_cosh(x)[0], mpmath.sinh, small) < 4.0
+    assert worst(lambda x: elementary.sinh_cosh(x)[0], mpmath.sinh, far[np.abs(far) > 0.3]) < 150.0, (
+        "e^x to 1e-14, and up to four times that of a difference"
+    )
+    assert worst(lambda x: elementary.sinh_cosh(x)[1], mpmath.cosh, np.append(near, far)) < 100.0
+    assert elementary.sinh_cosh(0.0) == (0.0, 1.0)
+    for low, high, most in ((-0.17, 0.17, 3.0), (0.17, 0.999, 8.0), (-0.999, -0.17, 8.0)):
+        assert worst(elementary.atanh, mpmath.atanh, draw.uniform(low, high, 1000)) < most
+    assert elementary.atanh(0.0) == 0.0
+
+
 @pytest.mark.parametrize("bits", [0, 20, 34, 40])
 def test_a_frame_is_nowhere_longer_than_its_functions_reach(bits: int) -> None:
     """A slab is at most tau_m / 32, so that `exp_small` is used within 1/64."""
@@ -206,6 +258,34 @@ def test_the_heap_against_heapq() -> None:
             heapq.heappush(reference, key)
             n = push(heap, n, key)
     assert sorted(heap[:n].tolist()) == sorted(reference)
+
+
+def test_buckets_against_lists() -> None:
+    """Nodes of entries that were taken are used again, so that there is room for as many as there are nodes."""
+    draw = np.random.default_rng(5)
+    node, head = np.zeros((2, 50), np.int32), np.zeros(BUCKETS + 2, np.int32)
+    for _ in range(3):
+        clear(head)
+        reference: dict[int, list[int]] = {}
+        n = 0
+        for _ in range(2000):
+            bucket, i = int(draw.integers(0, 12)) * 11, int(draw.integers(0, 1 << LOCAL_BITS))
+            if draw.random() < 0.55:
+                assert bool(put(node, head, bucket, i)) == (n < 50)
+                if n < 50:
+                    reference.setdefault(bucket, []).append(i)
+                    n += 1
+            else:
+                own = reference.get(bucket, [])
+                taken = take(node, head, bucket)
+                assert (taken in own) if own else taken == -1
+                if own:
+                    own.remove(taken)
+                    n -= 1
+        for bucket in range(BUCKETS):
+            left = [take(node, head, bucket) for _ in reference.get(bucket, [])]
+            assert sorted(left) == sorted(reference.get(bucket, []))
+            assert take(node, head, bucket) == -1
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 11, 200, 5000])

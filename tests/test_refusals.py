@@ -117,7 +117,7 @@ def test_full_disk_ends_a_run_with_a_sentence(command, tmp_path, monkeypatch, br
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("schedule", ["slab", "ordered"])
+@pytest.mark.parametrize("schedule", ["slab", "instant", "ordered"])
 def test_overflow_names_the_neuron(command, tmp_path, schedule):
     config = written(tmp_path, OVERFLOW)
     status, out, err = command("run", config, "--output", tmp_path / "run", "--quiet", "--schedule", schedule)
@@ -179,7 +179,7 @@ def test_cache_that_cannot_be_written(solo):
         ({"until": "10"}, r"until is '10'; give a number of ms"),
         ({"until": float("nan")}, r"until is nan; give a number of ms"),
         ({"window": 0.0}, r"window is 0.0; give a number of ms above 0"),
-        ({"schedule": "slap"}, r'schedule is "slap"; give one of auto, slab, ordered'),
+        ({"schedule": "slap"}, r'schedule is "slap"; give one of auto, slab, instant, ordered'),
         ({"output": "run", "record": False}, r"output is given although record is false"),
     ],
 )
