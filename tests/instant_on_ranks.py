@@ -93,6 +93,10 @@ def runs() -> Iterator[tuple[str, Network, float]]:
         yield network.__name__, network(), until
 
 
+UNTIL = 100.0
+"""ms: neurons fire several times."""
+
+
 def recorded() -> dict[str, str]:
     """V of some neurons, sampled between their events, counts, and the statistics of a run."""
     found = {}
@@ -102,7 +106,7 @@ def recorded() -> dict[str, str]:
         network.record("V", name, every=0.7, start=0.35, neurons=[0, 7, 3, 100])
         network.record("V", network.populations[1], times=[2.0, 2.001, 9.5])
         network.record("count", name, bin=1.5)
-        result = simulate(network, 40.0)
+        result = simulate(network, UNTIL)
         for key, record in result.recordings.items():
             values = np.ascontiguousarray(record.values)
             found[f"{make.__name__}, {key}"] = f"{values.shape} {hashlib.sha256(values.tobytes()).hexdigest()[:16]}"

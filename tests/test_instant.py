@@ -442,7 +442,7 @@ def test_two_models_in_the_slab_schedule() -> None:
 def test_the_slab_schedule_refuses_what_it_cannot_run() -> None:
     for network in (CORNERS["dense LIF"](), CORNERS["dense QIF"]()):
         with pytest.raises(
-            InputError, match=r"^the slab schedule takes models that add, and synapses with delays, only; give auto, instant or"
+            InputError, match=r"^the slab schedule takes models that add.* and synapses with delays, only; give auto, instant or ordered$"
         ):
             simulate(network, 1.0, schedule="slab")
 
