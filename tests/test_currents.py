@@ -128,7 +128,7 @@ def driven_neurons(network: sp.Network, until: float) -> list[Driven]:
 
 
 def reference(network: sp.Network, until: float) -> list[tuple[int, int]]:
-    return oracle.simulate(driven_neurons(network, until), list(synapses_of(network)), until)  # type: ignore[arg-type]
+    return oracle.simulate(driven_neurons(network, until), list(synapses_of(network)), until)
 
 
 # --- single neurons -------------------------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ REFUSED = {
     r"frequency is 0.0 Hz; it must be positive": lambda: sp.SineCurrent(1.0, 0.0),
     r"frequency is -5.0 Hz; it must be positive": lambda: sp.SineCurrent(1.0, -5.0),
     r"amplitude is inf pA; it must be a finite number": lambda: sp.SineCurrent(math.inf, 1.0),
-    r"amplitude of a sine current is .* the current is the same for all": lambda: sp.SineCurrent([1.0, 2.0], 1.0),
+    r"amplitude of a sine current is .* the current is the same for all": lambda: sp.SineCurrent([1.0, 2.0], 1.0),  # type: ignore[arg-type]
     r"goes from 5.0 to 4.0 ms; give start and stop": lambda: sp.SineCurrent(1.0, 1.0, start=5.0, stop=4.0),
     r'there is no population "cell"; did you mean "cells"\?': lambda: alone((), sp.LIF()).add_input("cell", STEPS),
     r"weight is 2.0, but a current has neither weight nor delay": lambda: alone((), sp.LIF()).add_input("cells", STEPS, weight=2.0),

@@ -106,8 +106,8 @@ def respond(w, piece, now, limit, inbox, n_in, outbox, n_out):
     """Take in the ``n_in`` spikes that the other ranks tell, run anew what they change, and write what to tell into ``outbox``, which holds
     the ``n_out`` spikes told before; return a status and the new number.
 
-    SPIKES_FULL, LOG_FULL and QUEUE_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until all ranks
-    agree: FAILED says so.
+    SPIKES_FULL, LOG_FULL and QUEUE_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until
+    all ranks agree: FAILED says so.
     """
     counters = w.counters
     _sort(inbox, n_in)
