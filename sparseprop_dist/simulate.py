@@ -10,6 +10,7 @@ Invariant between windows: all neurons of all ranks stand at the same tick; ever
 Ties are decided by ``docs/design/order.md``, never by who came first.
 """
 
+import contextlib
 import time
 import warnings
 from collections.abc import Callable
@@ -22,13 +23,16 @@ from . import recorder, store
 from .build import Part, build
 from .build.part import in_bulk, is_instant, lower
 from .clock import TICK, TICK_BITS
-from .description import Network
+from .description import Network, Population
+from .distributions import Uniform
 from .engine import instant, ordered, slab
 from .engine.session import Session
 from .engine.together import Together
-from .errors import InputError
+from .errors import InputError, SimulationError
 from .exchange import Alone, Meeting, Ranks, Routes, agreed, world
+from .inputs import Poisson
 from .jit import CACHE
+from .models.parameters import Model
 from .output import gathered, output_of
 from .partition import Partition, partition
 from .plan import check, check_memory
@@ -36,6 +40,7 @@ from .queue import LOCAL_BITS
 from .record import SpikeRecord, Statistics, stamps
 from .recorder import Recorder
 from .result import Result
+from .rules import AllToAll, FixedIndegree, PairwiseBernoulli
 from .run_directory import RunDirectory
 from .synapses import STORAGES
 from .warm import warm_up
@@ -118,7 +123,7 @@ def simulate(
     if output is not None:
         agreed(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
     _warn_of_idle_ranks(communicator, network)
-    communicator.first_on_node(lambda: warm_up(CACHE, schedule, lambda: _tiny(schedule)))
+    _warm(communicator, network, schedule)
     begun = time.monotonic()
     run = _prepare(communicator, network, until, window, schedule, progress)
     built = time.monotonic()
@@ -305,24 +310,42 @@ def _summary(run: _Run, until: float, wall: float, build_wall: float) -> dict[st
     }
 
 
-def _tiny(schedule: str) -> None:
-    """Compile everything that a run needs, on a network of two neurons and one rank with all kinds of rows."""
-    from .distributions import Uniform
-    from .inputs import Poisson
-    from .models.lif import LIF
-    from .rules import AllToAll, FixedIndegree, PairwiseBernoulli
+def _warm(communicator: Alone, network: Network, schedule: str) -> None:
+    """Compile what a run needs, once a node and network of these kinds."""
+    kinds: dict[tuple[str, ...], Population] = {}
+    for population in network.populations:
+        if isinstance(population.model, Model):
+            driven = bool(network.currents(population.name))
+            kinds.setdefault((type(population.model.lowered()).__name__, "driven" * driven), population)
+    together = schedule == "instant" and communicator.size > 1
+    name = "-".join([schedule, *("".join(kind).lower() for kind in kinds), *["ranks"] * together])
 
-    network = Network(seed=1)
-    pair = network.add_population("pair", 2, LIF())
-    network.connect(pair, pair, FixedIndegree(1, allow_multapses=False), weight=1.0, delay=1.0)
-    network.connect(pair, pair, FixedIndegree(1), weight=1.0, delay=Uniform(1.0, 2.0))
-    network.connect(pair, pair, FixedIndegree(1), weight=Uniform(0.0, 1.0), delay=Uniform(1.0, 2.0))
-    network.connect(pair, pair, AllToAll(), weight=[1.0, 2.0, 3.0, 4.0], delay=[1.1, 1.2, 1.3, 1.4])
-    network.connect(pair, pair, AllToAll(), weight=1.0, delay=[1.1, 1.2, 1.3, 1.4])
+    def compile_all() -> None:
+        # what is wrong with the parameters is told of the network itself, by the build
+        with contextlib.suppress(InputError, SimulationError):
+            _tiny(network, list(kinds.values()), schedule, together)
+
+    communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))
+
+
+def _tiny(network: Network, populations: list[Population], schedule: str, together: bool) -> None:
+    """Run two neurons of each of these populations, on one rank with all kinds of rows."""
+    tiny = Network(seed=1)
+    for population in populations:
+        tiny.add_population(population.name, 2, population.model.one())  # type: ignore[union-attr]
+        for current in network.currents(population.name):
+            tiny.add_input(population.name, current)
+    names = [population.name for population in populations]
+    each = [0.1] * (2 * len(names)) ** 2
+    tiny.connect(names, names, FixedIndegree(1, allow_multapses=False), weight=0.1, delay=1.0)
+    tiny.connect(names, names, FixedIndegree(1), weight=0.1, delay=Uniform(1.0, 2.0))
+    tiny.connect(names, names, FixedIndegree(1), weight=Uniform(0.0, 0.1), delay=Uniform(1.0, 2.0))
+    tiny.connect(names, names, AllToAll(), weight=each, delay=[1.0 + x for x in each])
+    tiny.connect(names, names, AllToAll(), weight=0.1, delay=[1.0 + x for x in each])
     if schedule != "slab":
-        network.connect(pair, pair, PairwiseBernoulli(0.5), weight=Uniform(0.0, 1.0), delay=1.0, storage=STORAGES[1])
-    network.add_input(pair, Poisson(1000.0), weight=1.0)
-    run = _prepare(Alone(), network, 1.0, None, schedule, None)
+        tiny.connect(names, names, PairwiseBernoulli(0.5), weight=Uniform(0.0, 0.1), delay=1.0, storage=STORAGES[1])
+    tiny.add_input(names, Poisson(1000.0), weight=0.1)
+    run = _prepare(Alone(), tiny, 1.0, None, schedule, None)
     run.session.advance(1 << TICK_BITS)
-    if schedule == "instant":
+    if together:
         Together(run.session, lambda spikes, flag: (spikes[:0], flag), Alone().agree).advance(2 << TICK_BITS)

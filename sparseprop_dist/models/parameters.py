@@ -225,6 +225,11 @@ class Model(ByValue):
         for name, value in values.items():
             self.quantities[name].check(name, value, first)
 
+    def one(self) -> "Model":
+        """Return the model of the first neuron: without arrays."""
+        first = {name: float(value[0]) for name in self.quantities if isinstance(value := getattr(self, name), np.ndarray)}
+        return dataclasses.replace(self, **first)  # type: ignore[type-var]
+
     def lowered(self) -> "Model":
         """The model whose kernel record runs this one."""
         return self
