@@ -6,7 +6,7 @@ Owns the counters: what is drawn is a function of (seed, projection, neuron) alo
 import numpy as np
 
 from .elementary import log
-from .jit import njit
+from .jit import inner
 from .random import MASK, PAIR, S32, U, below, philox, unit
 
 GROUP_MEAN = 32
@@ -37,7 +37,7 @@ def gap_scale(p: float) -> float:
     return -np.inf if rest == 1.0 else float((1.0 - rest) / (p * log(rest)))
 
 
-@njit
+@inner
 def _multiply(products, first, n, of, place, purpose, seed):
     """Write the 32-bit words of the attempts from ``first`` (even) on, times ``n``: a number below it, and a rest (see `random.below`)."""
     for k in range(products.size >> 1):
@@ -46,14 +46,14 @@ def _multiply(products, first, n, of, place, purpose, seed):
         products[2 * k + 1] = (y >> S32) * U(n)
 
 
-@njit
+@inner
 def _once_more(attempt, n, of, place, purpose, seed):
     """Return the number that an attempt draws whose rest is too small: one more word is drawn, rarely two."""
     x, y = philox(U(attempt >> 1), U(of), U(place), U(purpose), U(seed))
     return below(y if attempt & 1 else x, U(n), U(attempt), U(of), U(place), U(purpose) | U(1 << 8), U(seed))
 
 
-@njit
+@inner
 def _complement(out, n, own, taken):
     k = 0
     for partner in range(n):
@@ -63,7 +63,7 @@ def _complement(out, n, own, taken):
     taken[:] = 0
 
 
-@njit
+@inner
 def draw_partners(out, n, own, distinct, taken, products, of, place, purpose, seed):
     """Draw ``out.size`` partners of neuron ``of`` out of ``n``, except ``own`` (-1: none); distinct ones by rejection, or by drawing those
     left out if they are fewer.
@@ -103,7 +103,7 @@ def draw_partners(out, n, own, distinct, taken, products, of, place, purpose, se
             taken[partner >> 6] = 0
 
 
-@njit
+@inner
 def _draw_gaps(gaps, first, scale, source, group, place, seed):
     """Write the gaps from number ``first`` (even) on between the synapses of a source onto a group."""
     for k in range(gaps.size >> 1):
@@ -112,7 +112,7 @@ def _draw_gaps(gaps, first, scale, source, group, place, seed):
         gaps[2 * k + 1] = np.int32(min(log(unit(y)) * scale, LONGEST_GAP))
 
 
-@njit
+@inner
 def draw_pairs(out, start, stop, own, scale, bits, gaps, source, place, seed):
     """Draw the targets of a source in [start, stop), except ``own``, each with a probability that ``scale`` stands for; ascending. Return
     their number, or -1 if ``out`` has no room.

@@ -6,7 +6,7 @@ sums and products of float64 do not, so a run that moves to another machine keep
 
 import numpy as np
 
-from .jit import bits_float, float_bits, inline, njit
+from .jit import bits_float, float_bits, inline, inner, njit
 
 LN2 = 0.6931471805599453
 SQRT_HALF = 0.7071067811865476
@@ -32,7 +32,7 @@ SMALL = 1 / 64
 """Reach of `exp_small`."""
 
 
-@njit
+@inner
 def exp_frame(x):
     """Return e^x for abs(x) <= 1/4, with the bits of `exp_small` where that reaches."""
     return exp_small(x) if abs(x) <= SMALL else exp_to_quarter(x)
@@ -75,7 +75,7 @@ def log(x):
     return exponent * LN2 + log_near_one(mantissa)
 
 
-@njit
+@inner
 def exp(x):
     """Return e^x for abs(x) < 700, to 1e-14 below 30 and 1e-13 beyond: powers of two out, then five squarings of `exp_small`."""
     n = np.floor(x / LN2 + 0.5)
@@ -90,7 +90,7 @@ HALF_PI_HIGH, HALF_PI_LOW = 1.57079632673412561417, 6.07710050650619224932e-11
 """pi/2 in two parts; the product of the first, of 33 bits, with a small integer is exact."""
 
 
-@njit
+@inner
 def sin_cos(x):
     """Return sin x and cos x for abs(x) < 1e5, to 2e-16: Taylor to degree 15 and 16 about the nearest multiple of pi/2."""
     n = np.floor(x * (2.0 / PI) + 0.5)
@@ -112,7 +112,7 @@ TAN_16TH, TAN_8TH, TAN_3_16THS = 0.198912367379658, 0.41421356237309503, 0.66817
 """tan of pi/16, pi/8, 3 pi/16."""
 
 
-@njit
+@inner
 def atan(x):
     """Return atan x to 2e-16: about the nearest of 0, pi/8, pi/4 by the series to z^21 (remainder below 2e-17)."""
     y = abs(x)
@@ -132,7 +132,7 @@ def atan(x):
     return y if x >= 0.0 else -y
 
 
-@njit
+@inner
 def sinh_cosh(x):
     """Return sinh x and cosh x, for abs(x) < 700; sinh to 1e-15 also near 0."""
     e = exp(x)
@@ -143,7 +143,7 @@ def sinh_cosh(x):
     return x * (1.0 + z * (1 / 6 + z * (1 / 120 + z * (1 / 5040 + z * (1 / 362880 + z * (1 / 39916800)))))), c
 
 
-@njit
+@inner
 def atanh(x):
     """Return atanh x, abs(x) < 1, to 1e-15 of the value."""
     return 0.5 * log((1.0 + x) / (1.0 - x)) if abs(x) > 0.17 else _atanh_series(x)

@@ -8,6 +8,7 @@ versions and of the flags (``docs/design/dispatch.md``).
 import atexit
 import functools
 import hashlib
+import inspect
 import os
 import pathlib
 import shutil
@@ -66,7 +67,24 @@ def njit(function: Callable[..., Any]) -> Any:
     Without Numba's runtime (``_nrt``): kernels cannot allocate, which they must not anyway, and the arrays of a record are not counted at
     every call. Counting cost 100 ns in `receive` of the LIF, which takes 2.
     """
-    return numba.njit(function, cache=True, error_model="numpy", nogil=True, _nrt=False)
+    return numba.njit(function, cache=True, error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True)
+
+
+def inner(function: Callable[..., Any], **more: bool) -> Any:
+    """As `njit`, for what kernels call: without a way in from Python, which unpacks every array of every record and takes longer to compile
+    than most bodies (``docs/design/dispatch.md``). Called from Python, as tests do, it is compiled into a way in of its own."""
+    flags = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    made = numba.njit(function, cache=True, **flags, **more)
+    if ENABLED:
+        made._insert = lambda *_: None  # what the dispatcher calls from Python: there is nothing to call
+        made._compile_for_args = lambda *_, **__: _way_in(made)
+    return made
+
+
+@functools.cache
+def _way_in(made: Any) -> Any:
+    names = ", ".join(inspect.signature(made.py_func).parameters)
+    return numba.njit(written([f"def way_in({names}):", f"    return made({names})"], {"made": made}, "way_in"), _nrt=False)
 
 
 def inline(function: Callable[..., Any]) -> Any:
@@ -75,9 +93,9 @@ def inline(function: Callable[..., Any]) -> Any:
 
 
 def merged(function: Callable[..., Any]) -> Any:
-    """As `inline`, for parts of a loop that take many records: a call passes each array as seven numbers, which costs 50 ns where it stays
-    a call, and a second or two of compilation for each such function."""
-    return numba.njit(function, error_model="numpy", inline="always")
+    """As `inner`, copied into its callers by LLVM, for parts of a loop that take many records: a call passes each array as seven numbers,
+    which costs 50 ns where it stays a call."""
+    return inner(function, forceinline=True)
 
 
 def python_body(function: Any) -> Callable[..., Any]:
@@ -112,7 +130,7 @@ def written(lines: Iterable[str], scope: dict[str, Any], name: str) -> Callable[
 def overloaded(function: Any, body: Callable[..., Any], wanted: Callable[[Any], bool]) -> None:
     """Compile ``body`` where ``function`` is called with a first argument whose class is ``wanted`` (None: no record)."""
 
-    @overload(function, strict=False, jit_options={"error_model": "numpy"})
+    @overload(function, strict=False, jit_options={"error_model": "numpy", "no_cfunc_wrapper": True})
     def typed(*args: Any) -> Any:
         return body if wanted(getattr(args[0], "instance_class", None)) else None
 

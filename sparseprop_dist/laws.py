@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .distributions import LOWEST_U, Distribution, Lognormal, Normal, Uniform, Value
-from .jit import njit
+from .jit import inner
 from .quantile import ATANH_SERIES, CENTRE, EXP_SERIES, FLANK, LN2_HIGH, LN2_LOW, TAIL
 from .random import MASK, S32, U
 
@@ -47,7 +47,7 @@ def has_law(value: Value) -> bool:
     return not isinstance(value, Distribution) or isinstance(value, Uniform | Normal | Lognormal)
 
 
-@njit
+@inner
 def _product(a, b):
     """Return the upper and the lower 64 bits of a product, by its four parts."""
     low, high = (a & MASK) * (b & MASK), (a >> S32) * (b >> S32)
@@ -56,7 +56,7 @@ def _product(a, b):
     return high + (one >> S32) + (two >> S32) + (middle >> S32), (middle & MASK) << S32 | (low & MASK)
 
 
-@njit
+@inner
 def _words(keys, four):
     """Return words ``4 four`` to ``4 four + 3`` of a stream: they come from one counter, which starts at 1."""
     x0, x1, x2, x3 = U(four + 1), U(0), U(0), U(0)
@@ -67,7 +67,7 @@ def _words(keys, four):
     return x0, x1, x2, x3
 
 
-@njit
+@inner
 def _polynomial(coefficients, x):
     total = coefficients[len(coefficients) - 1]
     for n in range(len(coefficients) - 2, -1, -1):
@@ -75,7 +75,7 @@ def _polynomial(coefficients, x):
     return total
 
 
-@njit
+@inner
 def _log(x):
     mantissa, octave = math.frexp(x)
     if mantissa < ROOT_HALF:
@@ -84,7 +84,7 @@ def _log(x):
     return octave * LN2_HIGH + (octave * LN2_LOW + 2.0 * ratio * _polynomial(ATANH_SERIES, ratio * ratio))
 
 
-@njit
+@inner
 def _exp(x):
     x = min(max(x, -800.0), 800.0)
     octave = np.rint(x * (1.0 / LN2_HIGH))
@@ -92,7 +92,7 @@ def _exp(x):
     return math.ldexp(_polynomial(EXP_SERIES, rest), int(octave))
 
 
-@njit
+@inner
 def _normal_quantile(u):
     offset = u - 0.5
     if abs(offset) <= 0.425:
@@ -106,7 +106,7 @@ def _normal_quantile(u):
     return -value if offset < 0.0 else value
 
 
-@njit
+@inner
 def _quantile(law, u):
     """Return the value below which a variable of the law lies with probability ``u``."""
     if law[0] == UNIFORM:
@@ -119,7 +119,7 @@ def _quantile(law, u):
     return min(max(value, law[3]), law[4])
 
 
-@njit
+@inner
 def values_of(law, keys, numbers, out):
     """Write the values of the synapses of these numbers, for a law of `law_of` and a stream of `stream_of`."""
     if law[0] == ONE:

@@ -5,7 +5,7 @@ choice; the smallest is on top. Buckets are lists that an entry is added to in a
 when its neuron changes; whoever takes an entry asks whether it still holds.
 """
 
-from .jit import njit
+from .jit import inner
 
 LOCAL_BITS = 22
 """Low bits of a key that hold the local index of a neuron: 4 million neurons a rank, and 40 bits for the offset."""
@@ -15,7 +15,7 @@ FREE, UNUSED = BUCKETS, BUCKETS + 1
 """Where `head` has the first entry of the list of used ones that are free, and the number of the first that was never used."""
 
 
-@njit
+@inner
 def push(heap, n, key):
     """Add ``key`` to the ``n`` keys of ``heap``; return their new number."""
     k = n
@@ -26,7 +26,7 @@ def push(heap, n, key):
     return n + 1
 
 
-@njit
+@inner
 def pop(heap, n):
     """Remove the smallest of the ``n`` keys of ``heap``, ``heap[0]``; return their new number."""
     n -= 1
@@ -43,14 +43,14 @@ def pop(heap, n):
     return n
 
 
-@njit
+@inner
 def clear(head):
     """Empty all buckets."""
     head[:] = -1
     head[UNUSED] = 0
 
 
-@njit
+@inner
 def put(node, head, bucket, i):
     """Add neuron ``i`` to a bucket; return False if there is no room."""
     k = head[FREE]
@@ -66,7 +66,7 @@ def put(node, head, bucket, i):
     return True
 
 
-@njit
+@inner
 def take(node, head, bucket):
     """Remove an entry of a bucket and return its neuron, or -1 if there is none."""
     k = head[bucket]

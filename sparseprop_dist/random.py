@@ -7,7 +7,7 @@ own part of a network or of an input alone, and the same on 1 rank and on 1000.
 import numpy as np
 
 from .elementary import exp, log
-from .jit import inline, njit
+from .jit import inline, inner
 
 U = np.uint64
 MASK = U(0xFFFFFFFF)
@@ -53,7 +53,7 @@ def unit(bits):
     return (np.float64(bits >> U(12)) + 0.5) * 2.0**-52
 
 
-@njit
+@inner
 def below(bits, n, c0, c1, c2, c3, key):
     """Return an integer in [0, n), n < 2^32, exactly uniform (Lemire, ACM TOMACS 2019); redraws, rarely, at the counter's far end."""
     x = bits >> S32
@@ -66,7 +66,7 @@ def below(bits, n, c0, c1, c2, c3, key):
     return np.int64(m >> S32)
 
 
-@njit
+@inner
 def _log_gamma(x):
     """Return ln Gamma(x), x >= 10, by Stirling's series (remainder below 1e-13)."""
     s = 1.0 / (x * x)
@@ -74,7 +74,7 @@ def _log_gamma(x):
     return (x - 0.5) * log(x) - x + 0.9189385332046728 + series
 
 
-@njit
+@inner
 def poisson(mean, c1, c2, c3, key):
     """Return a Poisson number: by inversion below a mean of 30, else by transformed rejection (PTRS; Hoermann, Insurance: Math. Econ.
     1993)."""
@@ -110,7 +110,7 @@ def poisson(mean, c1, c2, c3, key):
             return np.int64(k)
 
 
-@njit
+@inner
 def _log_product(k):
     """Return ln((k + 1)(k + 2) ... (k + 10)): shifts small arguments into the range of `_log_gamma`."""
     product = 1.0
@@ -119,7 +119,7 @@ def _log_product(k):
     return log(product)
 
 
-@njit
+@inner
 def normal(c0, c1, c2, c3, key):
     """Return a standard normal number by the polar method (Marsaglia); attempts advance the first counter word by 2^24."""
     while True:

@@ -23,16 +23,13 @@ from . import recorder, store
 from .build import Part, build
 from .build.part import in_bulk, is_instant, lower
 from .clock import TICK, TICK_BITS
-from .description import Network, Population
-from .distributions import Uniform
+from .description import Network
 from .engine import instant, ordered, slab
 from .engine.session import Session
 from .engine.together import Together
 from .errors import InputError, SimulationError
 from .exchange import Alone, Meeting, Ranks, Routes, agreed, world
-from .inputs import Poisson
 from .jit import CACHE
-from .models.parameters import Model
 from .output import gathered, output_of
 from .partition import Partition, partition
 from .plan import check, check_memory
@@ -40,10 +37,9 @@ from .queue import LOCAL_BITS
 from .record import SpikeRecord, Statistics, stamps
 from .recorder import Recorder
 from .result import Result
-from .rules import AllToAll, FixedIndegree, PairwiseBernoulli
 from .run_directory import RunDirectory
 from .synapses import STORAGES
-from .warm import warm_up
+from .warm import kinds, tiny, warm_up
 
 SCHEDULES = {"slab": slab, "instant": instant, "ordered": ordered}
 LONGEST = 1e12
@@ -312,40 +308,15 @@ def _summary(run: _Run, until: float, wall: float, build_wall: float) -> dict[st
 
 def _warm(communicator: Alone, network: Network, schedule: str) -> None:
     """Compile what a run needs, once a node and network of these kinds."""
-    kinds: dict[tuple[str, ...], Population] = {}
-    for population in network.populations:
-        if isinstance(population.model, Model):
-            driven = bool(network.currents(population.name))
-            kinds.setdefault((type(population.model.lowered()).__name__, "driven" * driven), population)
     together = schedule == "instant" and communicator.size > 1
-    name = "-".join([schedule, *("".join(kind).lower() for kind in kinds), *["ranks"] * together])
 
     def compile_all() -> None:
         # what is wrong with the parameters is told of the network itself, by the build
         with contextlib.suppress(InputError, SimulationError):
-            _tiny(network, list(kinds.values()), schedule, together)
+            session = _prepare(Alone(), tiny(network, drawn=schedule != "slab"), 1.0, None, schedule, None).session
+            session.advance(1 << TICK_BITS)
+            if together:
+                Together(session, lambda spikes, flag: (spikes[:0], flag), Alone().agree).advance(2 << TICK_BITS)
 
+    name = "-".join([schedule, *kinds(network), *["ranks"] * together])
     communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))
-
-
-def _tiny(network: Network, populations: list[Population], schedule: str, together: bool) -> None:
-    """Run two neurons of each of these populations, on one rank with all kinds of rows."""
-    tiny = Network(seed=1)
-    for population in populations:
-        tiny.add_population(population.name, 2, population.model.one())  # type: ignore[union-attr]
-        for current in network.currents(population.name):
-            tiny.add_input(population.name, current)
-    names = [population.name for population in populations]
-    each = [0.1] * (2 * len(names)) ** 2
-    tiny.connect(names, names, FixedIndegree(1, allow_multapses=False), weight=0.1, delay=1.0)
-    tiny.connect(names, names, FixedIndegree(1), weight=0.1, delay=Uniform(1.0, 2.0))
-    tiny.connect(names, names, FixedIndegree(1), weight=Uniform(0.0, 0.1), delay=Uniform(1.0, 2.0))
-    tiny.connect(names, names, AllToAll(), weight=each, delay=[1.0 + x for x in each])
-    tiny.connect(names, names, AllToAll(), weight=0.1, delay=[1.0 + x for x in each])
-    if schedule != "slab":
-        tiny.connect(names, names, PairwiseBernoulli(0.5), weight=Uniform(0.0, 0.1), delay=1.0, storage=STORAGES[1])
-    tiny.add_input(names, Poisson(1000.0), weight=0.1)
-    run = _prepare(Alone(), tiny, 1.0, None, schedule, None)
-    run.session.advance(1 << TICK_BITS)
-    if together:
-        Together(run.session, lambda spikes, flag: (spikes[:0], flag), Alone().agree).advance(2 << TICK_BITS)

@@ -47,7 +47,7 @@ from sparseprop_dist.state import CONSTANT, DELAYED_32, DELAYED_64
 SCHEDULES = (slab, ordered)
 MOST = 1e-9
 """ms"""
-SEEDS, LONGEST = (range(3), 1000.0) if ENABLED else (range(1), 10.0)
+SEEDS, LONGEST = (range(3), 1000.0) if ENABLED else (range(1), 4.0)
 """Where the tests of kernels run as plain Python, they see less (ms)."""
 
 
@@ -112,11 +112,13 @@ def test_kinds_of_projections(kind: str, preset: str) -> None:
 
 
 @pytest.mark.kernels
+@pytest.mark.bounds
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", [name for name in DESCRIBED if name != "wide"])
 def test_described_networks(name: str, seed: int) -> None:
     """Rules, drawn values and Poisson inputs of all kinds, several populations and models."""
-    assert len(compare(DESCRIBED[name](seed), 60.0)) > 150
+    until, least = (60.0, 150) if ENABLED else (12.0, 10)
+    assert len(compare(DESCRIBED[name](seed), until)) > least
 
 
 def test_a_network_of_several_blocks() -> None:

@@ -179,6 +179,7 @@ NETWORKS = networks()
 
 
 @pytest.mark.kernels
+@pytest.mark.bounds
 @pytest.mark.parametrize("network", [network for _, network in NETWORKS], ids=[name for name, _ in NETWORKS])
 def test_V_is_that_of_the_oracle(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any times, and at ticks at which something arrives."""

@@ -5,7 +5,7 @@ Owns the order in a row: targets as they come, or words sorted by delay.
 
 import numpy as np
 
-from ..jit import njit
+from ..jit import inner, njit
 
 
 @njit
@@ -37,7 +37,7 @@ def fill(ptr, sources, start, first, index, base, weight_base, row_ptr, words, d
                 out_weights[weight_base[block] + q] = weights[k]
 
 
-@njit
+@inner
 def _merge(words, weights, start, middle, stop, out_words, out_weights):
     """Merge two sorted runs; of equal words those of the first run come first."""
     x, y = start, middle

@@ -6,7 +6,7 @@ said to act. Invariant: where that tick lies ahead, there is an entry for it; an
 
 import numpy as np
 
-from ..jit import merged, njit, prefetch
+from ..jit import inner, merged, prefetch
 from ..models.protocol import candidates, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from ..state import NO_TRIGGER, Counter
@@ -31,7 +31,7 @@ def gid_of(blocks, i):
     return blocks.gid[block] + i - blocks.first[block]
 
 
-@njit
+@inner
 def shift_of(a, b, entries):
     """Return log2 of the ticks in a bucket of the piece [a, b), for about so many entries."""
     shift, most = 0, max(4, min(BUCKETS, entries // IN_BUCKET))
@@ -60,7 +60,7 @@ def schedule(w, piece, i, now):
     w.counters[Counter.HEAP] = push(w.scratch.heap, n, (offset - piece.a) << LOCAL_BITS | i)
 
 
-@njit
+@inner
 def sweep(w, piece, now):
     """Fill the buckets anew with all neurons that may act by themselves in [now, b)."""
     clear(w.scratch.head)

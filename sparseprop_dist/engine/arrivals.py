@@ -7,7 +7,7 @@ Owns the passes over synapses that the schedules share: `collect` (spikes with a
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK
-from ..jit import STRIDE, count_below, float_bits, inline, njit, prefetch, spread
+from ..jit import STRIDE, count_below, float_bits, inline, inner, prefetch, spread
 from ..models.protocol import frame_of, increment, sums
 from ..state import CHUNK, CONSTANT, DELAYED_32, DELAYED_64, TARGET_BITS, WIDE, Counter
 
@@ -18,7 +18,7 @@ MOST_32, MOST_64 = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFFFFFFFF)
 """The largest words; no synapse has them (`build.synapses.delay_format` leaves the highest delay free)."""
 
 
-@njit
+@inner
 def row_of(synapses, p, gid):
     """Return the row of a source in a pathway, or -1 if it is not one of its sources."""
     for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
@@ -27,13 +27,13 @@ def row_of(synapses, p, gid):
     return -1
 
 
-@njit
+@inner
 def one_delay(synapses, p):
     """Have all synapses of a pathway the same delay?"""
     return synapses.kind[p] == CONSTANT or synapses.kind[p] == WIDE
 
 
-@njit
+@inner
 def collect(synapses, flight, train, counters, start, a, b, scratch):
     """List, for each pathway, the spikes that have arrivals at offsets in [a, b) of the slab that starts at tick ``start``."""
     n = 0
@@ -61,7 +61,7 @@ def collect(synapses, flight, train, counters, start, a, b, scratch):
     return OK
 
 
-@njit
+@inner
 def _below(words, q, stop, limit):
     """Return the first of the sorted words from ``q`` on that is not below ``limit``, at most ``stop``."""
     while q < stop:
@@ -72,14 +72,14 @@ def _below(words, q, stop, limit):
     return q
 
 
-@njit
+@inner
 def _limit(ticks, unit, block_bits, most):
     """Return the smallest word whose delay is at least ``ticks``, or the largest word, ``most``, if there is none."""
     units = max(0, (ticks + (1 << unit) - 1) >> unit)
     return most if units > np.int64(most >> np.uint64(block_bits)) else np.uint64(units << block_bits)
 
 
-@njit
+@inner
 def _locate_delayed(synapses, words, most, p, block, block_bits, cursors, a, b, scratch, n_keys):
     """As `locate`, for rows sorted by delay: from the cursor of each, or from its start if that is not known, and write the keys of their
     arrivals too."""
@@ -113,7 +113,7 @@ def _locate_delayed(synapses, words, most, p, block, block_bits, cursors, a, b, 
     return n_keys
 
 
-@njit
+@inner
 def locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys):
     """Write the slice of words that each active spike of a pathway delivers to a block in the piece.
 
@@ -138,7 +138,7 @@ def locate(synapses, p, block, block_bits, flight, train, a, b, scratch, n_keys)
     return n, n_keys
 
 
-@njit
+@inner
 def keep_cursors(synapses, p, block, flight, train, scratch):
     """Remember where the rows of a pathway with delays stand in a block, after their slices were delivered."""
     if one_delay(synapses, p):
@@ -155,7 +155,7 @@ def _rows(model, weight):
     return own if sums(model) == 2 else 0, own + 1
 
 
-@njit
+@inner
 def add_one(model, frame, offset, target, weight, columns, shift, scratch):
     """Add an arrival to the cells."""
     cells, cell = scratch.cells_flat, (offset >> shift) * scratch.cells.shape[1]
@@ -166,7 +166,7 @@ def add_one(model, frame, offset, target, weight, columns, shift, scratch):
         cells[(cell + second) * columns + target] += other
 
 
-@njit
+@inner
 def add_keys(model, first, keys, weight, columns, shift, scratch):
     """Add arrivals of one weight, given as keys, to the cells; the neurons of the block share the frame of its first."""
     frame, cells, cell = frame_of(model, first), scratch.cells_flat, scratch.cells.shape[1] * columns
@@ -191,7 +191,7 @@ def add_keys(model, first, keys, weight, columns, shift, scratch):
                 cells[place + further] += others[m]
 
 
-@njit
+@inner
 def _add_constant(model, first, words, weight, columns, shift, scratch, k0, k1):
     """One delay, one weight, one frame: the increment is made once a spike, the words are only added."""
     frame, cells = frame_of(model, first), scratch.cells_flat
@@ -216,7 +216,7 @@ def _add_constant(model, first, words, weight, columns, shift, scratch, k0, k1):
                 others[target] += other
 
 
-@njit
+@inner
 def word_of(synapses, p, q):
     """Return word ``q`` of a pathway."""
     if synapses.kind[p] == CONSTANT:
@@ -224,7 +224,7 @@ def word_of(synapses, p, q):
     return np.int64(synapses.words64[q]) if synapses.kind[p] == DELAYED_64 else np.int64(synapses.words32[q])
 
 
-@njit
+@inner
 def arrival_of(synapses, p, block_bits, k, q, scratch):
     """Return the offset at which word ``q`` of the ``k``-th active spike arrives, and its target in the block."""
     word = word_of(synapses, p, q)
@@ -233,13 +233,13 @@ def arrival_of(synapses, p, block_bits, k, q, scratch):
     return scratch.active_offset[k] + ((word >> block_bits) << synapses.unit[p]), word & ((1 << block_bits) - 1)
 
 
-@njit
+@inner
 def weight_of(synapses, p, block, q):
     """Return the weight of word ``q`` of a pathway."""
     return synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
 
 
-@njit
+@inner
 def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
     """A weight a synapse, or a frame a neuron."""
     frame = frame_of(model, first)
@@ -250,7 +250,7 @@ def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, colum
             add_one(model, own, offset, target, weight_of(synapses, p, block, q), columns, shift, scratch)
 
 
-@njit
+@inner
 def add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
     """Add the located arrivals of a pathway to the cells of a block."""
     if not uniform or synapses.weighted[p]:
@@ -263,7 +263,7 @@ def add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shi
         add_keys(model, first, keys, synapses.weight[p], columns, shift, scratch)
 
 
-@njit
+@inner
 def _pick_constant(words, first, stop, base, flags, keys, places, n):
     """Append the arrivals of flagged neurons. One in fifty is: a branch costs less than a write of each."""
     for q in range(np.uint64(first), np.uint64(stop)):
@@ -275,7 +275,7 @@ def _pick_constant(words, first, stop, base, flags, keys, places, n):
     return n
 
 
-@njit
+@inner
 def pick_keys(keys, columns, shift, flags, out, places, n):
     """Append those of ``keys`` that meet a flagged neuron to ``out``, and where they stand in ``keys`` to ``places``; return the new
     length."""
@@ -288,7 +288,7 @@ def pick_keys(keys, columns, shift, flags, out, places, n):
     return n
 
 
-@njit
+@inner
 def _pick_delayed(synapses, p, columns, shift, scratch, n):
     """Append the arrivals of flagged neurons, from their keys, and find the spike and the word of each."""
     n0, k = n, scratch.active_ptr[p]
@@ -303,7 +303,7 @@ def _pick_delayed(synapses, p, columns, shift, scratch, n):
     return n
 
 
-@njit
+@inner
 def pick_rows(synapses, p, block, columns, shift, scratch, n):
     """Append the located arrivals that meet a flagged neuron to ``scratch.loud``, which has room for all; return the new length."""
     keys, weights, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
@@ -324,7 +324,7 @@ def pick_rows(synapses, p, block, columns, shift, scratch, n):
     return n
 
 
-@njit
+@inner
 def drive_weight(drive, e, key):
     """Return the weight of a Poisson event."""
     return drive.weight[e] if drive.weight_first[e] < 0 else drive.weights[drive.weight_first[e] + (key & TARGET_MASK)]

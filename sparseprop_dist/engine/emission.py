@@ -4,11 +4,11 @@ Owns the emission order (``docs/design/order.md``) within a piece: time, then tr
 """
 
 from ..errors import OK, SPIKES_FULL
-from ..jit import njit
+from ..jit import inner
 from ..state import NO_TRIGGER, Counter
 
 
-@njit
+@inner
 def emit(emitted, counters, time, gid, trigger_time, trigger_gid):
     """Append a spike to the buffer of the window; return SPIKES_FULL if there is no room."""
     n = counters[Counter.EMITTED]
@@ -23,7 +23,7 @@ def emit(emitted, counters, time, gid, trigger_time, trigger_gid):
     return OK
 
 
-@njit
+@inner
 def emission_key(flight, train, reference):
     """Return the place of a spike in the emission order, as a tuple to compare."""
     s = reference >> 1
@@ -31,7 +31,7 @@ def emission_key(flight, train, reference):
     return spikes.time[s], spikes.trigger_time[s], spikes.trigger_gid[s], spikes.gid[s]
 
 
-@njit
+@inner
 def precedes(flight, train, x, y):
     """Does the arrival of reference ``x`` come before that of ``y`` at the same neuron and time? Poisson events first, by input; then
     spikes in emission order."""
@@ -41,7 +41,7 @@ def precedes(flight, train, x, y):
     return key_x < key_y or (key_x == key_y and x < y)
 
 
-@njit
+@inner
 def fire(emitted, counters, flight, train, time, gid, reference):
     """Emit a spike of ``gid``; ``reference`` is that of the arrival that made it, negative if it was not a spike. Returns a status."""
     if reference < 0:
@@ -54,17 +54,17 @@ GAPS = (1750, 701, 301, 132, 57, 23, 10, 4, 1)
 """Ciura's gaps (Proc. FCT 2001): a sort in place, since kernels do not allocate."""
 
 
-@njit
+@inner
 def _key(spikes, n):
     return spikes.time[n], spikes.trigger_time[n], spikes.trigger_gid[n], spikes.gid[n]
 
 
-@njit
+@inner
 def _write(spikes, n, key):
     spikes.time[n], spikes.trigger_time[n], spikes.trigger_gid[n], spikes.gid[n] = key
 
 
-@njit
+@inner
 def sort_spikes(spikes, first, stop):
     """Bring spikes into emission order. Not stable: spikes of one key are alike in everything."""
     for gap in GAPS:
@@ -76,7 +76,7 @@ def sort_spikes(spikes, first, stop):
             _write(spikes, q, key)
 
 
-@njit
+@inner
 def _is_sorted(spikes, first, stop):
     m = first + 1
     while m < stop and _key(spikes, m - 1) <= _key(spikes, m):
@@ -84,7 +84,7 @@ def _is_sorted(spikes, first, stop):
     return m >= stop
 
 
-@njit
+@inner
 def launch(emitted, flight, counters):
     """Bring the spikes of the piece into emission order and put them in flight, if any can arrive later; return SPIKES_FULL if there is no
     room for them."""

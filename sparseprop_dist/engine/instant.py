@@ -12,7 +12,7 @@ piece can be left between two ticks, when the buffer of spikes is full, and is g
 """
 
 from ..errors import NOT_LISTED, OK, QUEUE_FULL, SPIKES_FULL, STATE_OVERFLOW
-from ..jit import merged, njit
+from ..jit import inner, merged, njit
 from ..models.protocol import NEVER, beyond
 from ..queue import LOCAL_BITS
 from ..state import Counter, Piece
@@ -62,7 +62,7 @@ def _next(w, piece, limit):
     return min(known, next_own(w, piece) if w.counters[Counter.HEAP] > 0 else NEVER)
 
 
-@njit
+@inner
 def run(w, piece, limit):
     """The loop: tick by tick, up to the offset ``limit``; return a status."""
     while True:

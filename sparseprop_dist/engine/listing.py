@@ -7,7 +7,7 @@ input).
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK
-from ..jit import float_bits, njit
+from ..jit import float_bits, inner
 from ..queue import LOCAL_BITS
 from ..state import KEPT, TARGET_BITS, Counter
 from .arrivals import TARGET_MASK, arrival_of, collect, drive_weight, locate, one_delay, weight_of
@@ -18,13 +18,13 @@ from .procedural import draw_row
 LOCAL_MASK = (1 << LOCAL_BITS) - 1
 
 
-@njit
+@inner
 def _append(scratch, n, key, weight, reference):
     scratch.loud[0, n], scratch.loud[1, n], scratch.loud[2, n] = key, float_bits(weight), reference
     return n + 1
 
 
-@njit
+@inner
 def _list_rows(blocks, synapses, flight, train, scratch, p, block, a, b, n):
     """List the arrivals of spikes by a pathway at a block; return the new length, or -1 if there is no room."""
     first, block_bits = blocks.first[block], blocks.block_bits
@@ -39,7 +39,7 @@ def _list_rows(blocks, synapses, flight, train, scratch, p, block, a, b, n):
     return n
 
 
-@njit
+@inner
 def _list_drawn(synapses, scratch, p, a, b, n):
     """As `_list_rows`, of a pathway whose rows are made now, at all blocks."""
     drawn, each = synapses.drawn, not one_delay(synapses, p)
@@ -55,7 +55,7 @@ def _list_drawn(synapses, scratch, p, a, b, n):
     return n
 
 
-@njit
+@inner
 def _list_spikes(blocks, synapses, flight, train, scratch, a, b, n):
     """List the arrivals of spikes, pathway by pathway; return the new length, or -1 if there is no room."""
     for p in range(synapses.kind.size):
@@ -69,7 +69,7 @@ def _list_spikes(blocks, synapses, flight, train, scratch, a, b, n):
     return n
 
 
-@njit
+@inner
 def _list_drive(blocks, drive, scratch, counters, block, slab, slab_bits, a, b, n):
     """List the Poisson events of a block; return a status and the new length."""
     for e in range(drive.entry_ptr[block], drive.entry_ptr[block + 1]):
@@ -87,7 +87,7 @@ def _list_drive(blocks, drive, scratch, counters, block, slab, slab_bits, a, b, 
     return OK, n
 
 
-@njit
+@inner
 def _later(arrivals, listed, m, key, reference, place, flight, train):
     """Does the listed arrival ``m`` come after one of ``key``, ``reference`` and ``place`` in the list? Two synapses of one spike come as
     they were listed."""
@@ -98,7 +98,7 @@ def _later(arrivals, listed, m, key, reference, place, flight, train):
     return precedes(flight, train, reference, arrivals[2, m])
 
 
-@njit
+@inner
 def _sort(arrivals, listed, n, flight, train):
     """Sort arrivals in place (Shell; the gaps of Tokuda), by time, neuron, and the order of events. ``listed`` is where each stood."""
     for m in range(n):
@@ -123,7 +123,7 @@ def _sort(arrivals, listed, n, flight, train):
             arrivals[0, q], arrivals[1, q], arrivals[2, q], listed[q] = key, amount, reference, place
 
 
-@njit
+@inner
 def list_arrivals(blocks, synapses, drive, flight, train, scratch, counters, start, a, b, slab_bits):
     """List all arrivals of the piece [a, b) of the slab that starts at tick ``start``, sorted; return a status and their number."""
     status = collect(synapses, flight, train, counters, start, a, b, scratch)

@@ -15,7 +15,7 @@ pieces: all neurons stand at NOW, all spikes before NOW are in flight.
 import numpy as np
 
 from ..errors import CASCADE, OK, STATE_OVERFLOW
-from ..jit import bits_float, njit
+from ..jit import bits_float, inner, njit
 from ..models.protocol import FIRED, NEVER, OVERFLOW, act, own_event, receive, restore, save
 from ..queue import LOCAL_BITS, pop, push
 from ..state import NO_ROWS, NO_TRIGGER, Counter
@@ -30,14 +30,14 @@ WHOLE = True
 """The schedule saves the state of all neurons at once."""
 
 
-@njit
+@inner
 def gid_of(blocks, i):
     """Return the gid of a local neuron."""
     block = np.searchsorted(blocks.first, i, side="right") - 1
     return blocks.gid[block] + i - blocks.first[block]
 
 
-@njit
+@inner
 def _push_own(model, i, start, after, a, b, scratch, n):
     """Note when neuron ``i`` acts by itself next, and put it on the heap if that is in the piece; what the heap said before is void."""
     offset = own_event(model, i, start, after)
@@ -53,7 +53,7 @@ def _push_own(model, i, start, after, a, b, scratch, n):
     return push(scratch.heap, n, (offset - a) << LOCAL_BITS | i)
 
 
-@njit
+@inner
 def _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_heap):
     """Do what neurons do by themselves at an offset; return a status and the new size of the heap."""
     heap = scratch.heap
@@ -71,7 +71,7 @@ def _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_h
     return OK, n_heap
 
 
-@njit
+@inner
 def _listed(model, blocks, m, now, start, a, b, scratch, flight, train, emitted, counters, n_heap):
     """Deliver the listed arrival ``m``; return a status and the new size of the heap."""
     i, reference = scratch.loud[0, m] & LOCAL_MASK, scratch.loud[2, m]
@@ -86,7 +86,7 @@ def _listed(model, blocks, m, now, start, a, b, scratch, flight, train, emitted,
     return status, _push_own(model, i, start, now + 1, a, b, scratch, n_heap)
 
 
-@njit
+@inner
 def _instantly(model, blocks, synapses, p, block, row, now, start, a, b, scratch, emitted, counters, gid, n_heap):
     """Deliver the spike of ``gid`` to a block, without delay; return a status and the new size of the heap."""
     begin, stop = words_of(synapses, blocks, p, block, row)
@@ -106,7 +106,7 @@ def _instantly(model, blocks, synapses, p, block, row, now, start, a, b, scratch
     return OK, n_heap
 
 
-@njit
+@inner
 def _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, counters, begin, n_heap):
     """Deliver without delay the spikes of this tick, from number ``begin`` on, and those that they make; return a status and the new size
     of the heap."""
@@ -128,7 +128,7 @@ def _generations(model, blocks, synapses, now, start, a, b, scratch, emitted, co
     return OK, n_heap
 
 
-@njit
+@inner
 def _run(model, blocks, synapses, n_arrivals, start, a, b, scratch, flight, train, emitted, counters):
     """The loop: tick by tick own events, arrivals, generations."""
     n_heap, m = np.int64(0), np.int64(0)
@@ -154,7 +154,7 @@ def _run(model, blocks, synapses, n_arrivals, start, a, b, scratch, flight, trai
     return OK
 
 
-@njit
+@inner
 def _piece(model, blocks, synapses, drive, flight, train, emitted, scratch, counters, start, a, b, slab_bits):
     """Take all neurons through the piece [a, b) of the slab that starts at tick ``start``, or leave them as they are."""
     n_neurons = blocks.first[-1]

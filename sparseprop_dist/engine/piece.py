@@ -5,13 +5,13 @@ known when it begins.
 """
 
 from ..errors import OK, STATE_OVERFLOW
-from ..jit import njit
+from ..jit import inner
 from ..models.protocol import beyond, carry
 from ..state import Counter
 from .emission import launch
 
 
-@njit
+@inner
 def begin(counters, until, slab_bits, piece_bits):
     """Return the tick at which the slab of the next piece starts, and the offsets at which the piece begins and ends, [a, b)."""
     start = (counters[Counter.NOW] >> slab_bits) << slab_bits
@@ -21,7 +21,7 @@ def begin(counters, until, slab_bits, piece_bits):
     return start, a, min(until - start, ((a >> piece_bits) + 1) << piece_bits)
 
 
-@njit
+@inner
 def settle(model, first, n, start, b, slab_bits, counters, checked=True):
     """Check the states of neurons that are through the piece (at a slab's end at least), and carry them into the next slab if it ends with
     this one."""
@@ -34,7 +34,7 @@ def settle(model, first, n, start, b, slab_bits, counters, checked=True):
     return OK
 
 
-@njit
+@inner
 def settle_all(model, blocks, start, b, slab_bits, counters, checked=True):
     """As `settle`, for all neurons."""
     for block in range(blocks.gid.size):
@@ -45,7 +45,7 @@ def settle_all(model, blocks, start, b, slab_bits, counters, checked=True):
     return OK
 
 
-@njit
+@inner
 def end(emitted, flight, counters, now):
     """Let the spikes of the piece take off, and go on to tick ``now``; return SPIKES_FULL if there is no room for them."""
     status = launch(emitted, flight, counters)

@@ -9,12 +9,12 @@ import numpy as np
 
 from ..clock import TICK
 from ..errors import EVENTS_FULL, OK
-from ..jit import njit
+from ..jit import inner
 from ..random import POISSON_COUNT, POISSON_EVENT, POISSON_THIN, U, philox, poisson, unit
 from ..state import TARGET_BITS, Counter
 
 
-@njit
+@inner
 def _pieces(drive, e, slab):
     """Return the pieces of constant rate of an entry that overlap a slab, as a range."""
     first, stop = drive.piece_ptr[e], drive.piece_ptr[e + 1]
@@ -26,7 +26,7 @@ def _pieces(drive, e, slab):
     return low, stop
 
 
-@njit
+@inner
 def _peak(drive, low, stop):
     peak = drive.peak[low]
     for piece in range(low + 1, stop):
@@ -34,7 +34,7 @@ def _peak(drive, low, stop):
     return peak
 
 
-@njit
+@inner
 def _words(count, c1, c2, c3, key, member_bits, slab_bits, lift, keys):
     """Fill ``keys`` with ``count`` events: offset << TARGET_BITS | member + lift. Two words a call; the second half holds the second
     words."""
@@ -48,7 +48,7 @@ def _words(count, c1, c2, c3, key, member_bits, slab_bits, lift, keys):
         two[m] = np.int64((((y >> shift) & offset) << target_bits) | (y & member)) + lift
 
 
-@njit
+@inner
 def _filter(drive, e, low, stop, slab, a, b, thin, c1, c2, c3, key, keys):
     """Keep the events of neurons of the block at offsets in [a, b), each with the probability rate / peak; return their number."""
     peak = _peak(drive, low, stop)
@@ -71,7 +71,7 @@ def _filter(drive, e, low, stop, slab, a, b, thin, c1, c2, c3, key, keys):
     return n
 
 
-@njit
+@inner
 def generate(drive, e, slab, slab_bits, a, b, counters, keys, n):
     """Append the events of an entry at offsets in [a, b) of slab number ``slab`` to ``keys`` behind the first ``n``; return a status and
     the new length.

@@ -8,13 +8,13 @@ import numpy as np
 
 from ..clock import TICK_BITS
 from ..drawing import draw_pairs, draw_partners
-from ..jit import merged, njit
+from ..jit import inner, merged
 from ..laws import values_of
 from ..random import TARGET
 from ..state import ALL, BERNOULLI, DRAWN, OUTDEGREE
 
 
-@njit
+@inner
 def _own_target(drawn, p, row):
     """Return the position of a row's source in the target pool, if it may not project to itself; else -1."""
     for k in range(drawn.own_ptr[p], drawn.own_ptr[p + 1]):
@@ -23,7 +23,7 @@ def _own_target(drawn, p, row):
     return np.int64(-1)
 
 
-@njit
+@inner
 def _draw_outdegree(drawn, p, row, own):
     """Draw all targets of a source, and keep those on this rank; return their number."""
     degree, valued = drawn.degree[p], drawn.valued[p]
@@ -43,7 +43,7 @@ def _draw_outdegree(drawn, p, row, own):
     return n
 
 
-@njit
+@inner
 def _draw_stretch(drawn, p, row, own, start, stop, out):
     """Write the targets in [start, stop); return their number."""
     if drawn.rule[p] == BERNOULLI:
@@ -59,7 +59,7 @@ def _draw_stretch(drawn, p, row, own, start, stop, out):
     return n
 
 
-@njit
+@inner
 def _draw_targets(drawn, p, row):
     """Write the local indices, and where wanted the numbers, of the synapses of a row on this rank; return how many there are."""
     own = _own_target(drawn, p, row)
@@ -77,7 +77,7 @@ def _draw_targets(drawn, p, row):
     return n
 
 
-@njit
+@inner
 def _draw_delays(drawn, p, unit, n):
     """Write the delays of a row, in ticks on the grid of a unit, as `build.synapses.stored_delays` has them."""
     values_of(drawn.delay_law[p], drawn.delay_key[p], drawn.number[:n], drawn.weight[:n])
@@ -86,7 +86,7 @@ def _draw_delays(drawn, p, unit, n):
         drawn.delay[k] = max(units, np.int64(drawn.weight[k] > 0.0)) << unit
 
 
-@njit
+@inner
 def draw_row(synapses, p, row):
     """Make a row, unless it is at hand; return its length."""
     drawn = synapses.drawn
@@ -100,7 +100,7 @@ def draw_row(synapses, p, row):
     return n
 
 
-@njit
+@inner
 def _hand_out(synapses, blocks, p, block, row):
     """Write the part of a row that lies in a block where its words belong; return their first and last place."""
     drawn, n, base = synapses.drawn, draw_row(synapses, p, row), synapses.base[p, block]

@@ -6,7 +6,7 @@ Owns the messages, int64 of shape (spikes, WORDS), and the list of the spikes of
 import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, QUEUE_FULL, STATE_OVERFLOW
-from ..jit import merged, njit
+from ..jit import inner, merged, njit
 from ..state import NO_ROWS, WORDS, Counter
 from .agenda import foreseen
 from .arrivals import row_of
@@ -18,7 +18,7 @@ LOW = (1 << 32) - 1
 GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
 
 
-@njit
+@inner
 def _later(box, m, time, generation, trigger_time, gids):
     """Does spike ``m`` come after one of these words?"""
     if box[m, 0] != time:
@@ -31,13 +31,13 @@ def _later(box, m, time, generation, trigger_time, gids):
     return other > trigger_gid or (other == trigger_gid and box[m, 2] >> 32 > gids >> 32)
 
 
-@njit
+@inner
 def _copy(box, m, to):
     for word in range(WORDS):
         box[to, word] = box[m, word]
 
 
-@njit
+@inner
 def _sort(box, n):
     for gap in GAPS:
         for m in range(gap, n):

@@ -16,7 +16,7 @@ Invariant between pieces: all neurons stand at NOW, all spikes before NOW are in
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK, STATE_OVERFLOW
-from ..jit import bits_float, float_bits, njit
+from ..jit import bits_float, float_bits, inner, njit
 from ..models.mixed import per_record
 from ..models.protocol import (
     CELLS,
@@ -46,7 +46,7 @@ SUM_LIMIT = 2.0**62
 """Bound on the sum of the absolute increments of a block and piece: below it no 64-bit sum can wrap."""
 
 
-@njit
+@inner
 def _draw(drive, block, slab, slab_bits, a, b, counters, scratch):
     """Draw the Poisson events of a block in the piece; return a status, their number and the sum of their largest weights."""
     n, volume = np.int64(0), 0.0
@@ -62,7 +62,7 @@ def _draw(drive, block, slab, slab_bits, a, b, counters, scratch):
     return OK, n, volume
 
 
-@njit
+@inner
 def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
     e0 = drive.entry_ptr[block]
     for e in range(e0, drive.entry_ptr[block + 1]):
@@ -77,7 +77,7 @@ def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
                 add_one(model, frame, keys[m] >> TARGET_BITS, target, weight, columns, shift, scratch)
 
 
-@njit
+@inner
 def _pick_drive(drive, block, columns, shift, scratch):
     """List the Poisson events of flagged neurons; return their number."""
     out, weights, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
@@ -92,7 +92,7 @@ def _pick_drive(drive, block, columns, shift, scratch):
     return n
 
 
-@njit
+@inner
 def _sort(scratch, flight, train, n):
     """Group the ``n`` loud arrivals by neuron, each group in order: those of column k are then ``sorted[:, begin[k]:end[k]]``."""
     keys, weights, references = scratch.loud[0], scratch.loud[1], scratch.loud[2]
@@ -119,7 +119,7 @@ def _sort(scratch, flight, train, n):
         end[k] += 1
 
 
-@njit
+@inner
 def _replay(model, i, k, local, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
     """Run neuron ``i`` (column ``k``) through the piece: quiet cells as sums, loud ones one event at a time, own events before arrivals."""
     restore(model, i, scratch.saved, k)
@@ -155,7 +155,7 @@ def _replay(model, i, k, local, gid, start, a, b, c0, c1, shift, scratch, flight
     return OK
 
 
-@njit
+@inner
 def _pick(synapses, drive, block, columns, shift, scratch):
     """List all arrivals of flagged neurons in ``scratch.loud``; return their number."""
     n = _pick_drive(drive, block, columns, shift, scratch)
@@ -165,7 +165,7 @@ def _pick(synapses, drive, block, columns, shift, scratch):
     return n
 
 
-@njit
+@inner
 def _replay_loud(model, first, n, local, gid, start, a, b, c0, c1, shift, scratch, flight, train, emitted, counters):
     for k in range(n):
         if scratch.flags[CELLS, k]:
@@ -175,7 +175,7 @@ def _replay_loud(model, first, n, local, gid, start, a, b, c0, c1, shift, scratc
     return OK
 
 
-@njit
+@inner
 def _locate(synapses, flight, train, block, block_bits, a, b, scratch, n_keys, volume):
     """Locate the arrivals of all pathways at a block; return the number of all arrivals (negative: no room), and the sum of their largest
     weights, from those of the inputs on."""
@@ -190,14 +190,14 @@ def _locate(synapses, flight, train, block, block_bits, a, b, scratch, n_keys, v
     return n_arrivals, volume
 
 
-@njit
+@inner
 def _put_back(model, first, n, scratch, counters, emitted_before):
     for k in range(n):
         restore(model, first + k, scratch.saved, k)
     counters[Counter.EMITTED] = emitted_before
 
 
-@njit
+@inner
 def _cells_log(model, arrivals, n, slab_bits, a, b):
     """Return log2 of the cells of a slab: about two arrivals a neuron and cell leave few neurons loud, and more cells only cost. Where an
     input changes a current, whose V does not jump, eight do: at two 4.6, at four 4.4, at eight 4.2, at sixteen 5.2 ns per event."""

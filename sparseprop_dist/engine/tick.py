@@ -7,7 +7,7 @@ Owns the order inside a tick, and the log by which a tick can be taken back. Spi
 import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
-from ..jit import bits_float, float_bits, merged, njit
+from ..jit import bits_float, float_bits, inner, merged
 from ..models.protocol import FIRED, OVERFLOW, UNKNOWN, act, mark, own_event, receive, restore, save, strike, strike_back
 from ..queue import LOCAL_BITS
 from ..state import DRAWN, NO_ROWS, NO_TRIGGER, Counter
@@ -196,7 +196,7 @@ def do_tick(w, piece, now):
     return status
 
 
-@njit
+@inner
 def take_back(w, piece, now):
     """Undo everything from an offset on."""
     tick, log = piece.start + now, w.log
@@ -224,7 +224,7 @@ def take_back(w, piece, now):
             schedule(w, piece, log.neuron[k], now - 1)
 
 
-@njit
+@inner
 def _local_of(blocks, gid):
     block = np.int64(0)
     while not blocks.gid[block] <= gid < blocks.gid[block] + blocks.first[block + 1] - blocks.first[block]:

@@ -6,7 +6,7 @@ or later. Pieces are not cut for it: reading costs what it reads, not a pass ove
 
 import numpy as np
 
-from ..jit import njit
+from ..jit import inner, njit
 from ..models.protocol import CELLS, potential
 from ..state import Watch
 
@@ -31,20 +31,20 @@ def read_until(model, watch, w, start, offset):
     return w
 
 
-@njit
+@inner
 def rows_of(watch, start, a, b):
     """Return the first row whose tick is in the piece [a, b), and the end of these rows."""
     return np.searchsorted(watch.tick, start + a), np.searchsorted(watch.tick, start + b)
 
 
-@njit
+@inner
 def _place(watch, w, i):
     """Return where neuron ``i``, or the first after it, is in the group of row ``w``, and the end of the group."""
     base, stop = watch.ptr[watch.group[w]], watch.ptr[watch.group[w] + 1]
     return base + np.searchsorted(watch.neuron[base:stop], i), stop
 
 
-@njit
+@inner
 def mark(watch, local, n, start, a, b, shift, flags):
     """Flag the cells of the piece in which one of the neurons ``local`` to ``local + n - 1`` is read."""
     w, w_stop = rows_of(watch, start, a, b)
@@ -56,7 +56,7 @@ def mark(watch, local, n, start, a, b, shift, flags):
             m += 1
 
 
-@njit
+@inner
 def read_one(model, i, watch, w, local, start):
     """Read neuron ``i`` of the record, whose local index is ``local``, in row ``w``, if it is in its group."""
     m, stop = _place(watch, w, local)

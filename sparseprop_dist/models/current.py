@@ -16,7 +16,7 @@ from sparseprop_dist.clock import TICK, TICK_BITS
 from sparseprop_dist.elementary import PI, exp_to_quarter, sin_cos
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current, Sine
-from sparseprop_dist.jit import njit
+from sparseprop_dist.jit import inner
 
 PAST = -(1 << 62)
 """A tick before all: there begins the piece without current."""
@@ -159,7 +159,7 @@ PHI_2 = tuple(1.0 / (math.factorial(n) * (n + 2)) for n in range(16))
 """Series of the integral of s e^(z s) over [0, 1]."""
 
 
-@njit
+@inner
 def piece_at(currents, which, tick):
     """Return the piece of a set that holds at a tick."""
     low, high = currents.piece_ptr[which], currents.piece_ptr[which + 1]
@@ -172,7 +172,7 @@ def piece_at(currents, which, tick):
     return low
 
 
-@njit
+@inner
 def angle(currents, q, start, offset):
     """Return the angle of a sine, in radians, at an offset in the slab that starts at tick ``start``, less whole turns at its start."""
     n = start // currents.length
@@ -183,7 +183,7 @@ def angle(currents, q, start, offset):
     return 2.0 * PI * (turn - np.floor(turn + 0.5)) + currents.sine[q].speed * offset
 
 
-@njit
+@inner
 def sines_at(currents, which, start, begin, offset):
     """Return the sum of the sines of a set that are on at the offset ``begin``, its derivative (per tick), and a bound on the absolute
     second derivative."""
@@ -198,7 +198,7 @@ def sines_at(currents, which, start, begin, offset):
     return value, slope, bend
 
 
-@njit
+@inner
 def _series(coefficients, z):
     total = coefficients[15]
     for n in range(14, -1, -1):
@@ -206,7 +206,7 @@ def _series(coefficients, z):
     return total
 
 
-@njit
+@inner
 def sine_integral(rate, speed, d, s, c):
     """Return the integral of sin(a + speed x) e^(rate x) over x from 0 to ``d``, with s = sin a and c = cos a; 0 <= rate d <= 1/2."""
     x, y = rate * d, speed * d
@@ -220,7 +220,7 @@ def sine_integral(rate, speed, d, s, c):
     return ((c * imaginary + s * real) * rate - (c * real - s * imaginary) * speed) / (rate * rate + speed * speed)
 
 
-@njit
+@inner
 def integral(currents, which, start, begin, value, slope, rate, d):
     """Return the integral of I(begin + x) e^(rate x) over x from 0 to ``d`` (pA ticks), within one piece, whose straight part has ``value``
     and ``slope`` at the offset ``begin``."""

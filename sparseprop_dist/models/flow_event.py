@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparseprop_dist.jit import bits_float, float_bits, implements, njit
+from sparseprop_dist.jit import bits_float, float_bits, implements, inner
 from sparseprop_dist.models.flow_cells import BELOW_ONE, MANTISSA, ONE
 from sparseprop_dist.models.flow_record import (
     ANCHOR,
@@ -53,7 +53,7 @@ from sparseprop_dist.models.protocol import (
 CUT_MASK = (1 << CUT_BITS) - 1
 
 
-@njit
+@inner
 def _find(octave, at, d):
     """Return the cell of a scaled distance d, and where in it, in [-1/2, 1/2)."""
     bits = float_bits(d)
@@ -63,7 +63,7 @@ def _find(octave, at, d):
     return np.uint64(cell), bits_float(((bits << cuts) & MANTISSA) | ONE) - 1.5
 
 
-@njit
+@inner
 def _sum(powers, cell, u):
     """Return the polynomial of a cell, without its constant: in pairs, so that a sum waits for four products and not for thirteen."""
     u2 = u * u
@@ -74,7 +74,7 @@ def _sum(powers, cell, u):
     return u * ((one + two * u4) + (three + powers[cell, 12] * u4) * (u4 * u4))
 
 
-@njit
+@inner
 def _position(model, s, V):
     """Return X of a potential between the lowest and V_th, for parameter set ``s``."""
     p = model.sets[s, V_FIRST]
@@ -86,7 +86,7 @@ def _position(model, s, V):
     return X if model.bounds[s, HIGH] > V else model.sets[s, FIRES]
 
 
-@njit
+@inner
 def _stretch(model, s, X):
     """Return the stretch of positions that X is in."""
     p = model.sets[s, X_FIRST]
@@ -95,7 +95,7 @@ def _stretch(model, s, X):
     return p
 
 
-@njit
+@inner
 def _voltage(model, s, X):
     """Return the potential at X."""
     p = _stretch(model, s, X)
@@ -105,14 +105,14 @@ def _voltage(model, s, X):
     return model.rest[cell] + _sum(model.bend, cell, u)
 
 
-@njit
+@inner
 def _sunk(model, s, X):
     """Return whether the flow has taken a neuron below all potentials that are covered."""
     p = _stretch(model, s, X)
     return model.stretches[p, X_SINKS] != 0 and model.stretches[p, X_HIGH] < X
 
 
-@njit
+@inner
 def _fire(model, i, start, offset):
     s = model.kind[i]
     if model.refractory[i] > 0:
@@ -199,7 +199,7 @@ def _potential(model, i, start, offset):
     return _voltage(model, s, model.y[i] + (offset << model.sets[s, FINENESS]))
 
 
-@njit
+@inner
 def _least(model, i, b):
     """Return the state above which neuron ``i`` crosses threshold before the offset ``b``."""
     s = model.kind[i]
@@ -228,7 +228,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
     return m
 
 
-@njit
+@inner
 def _inhibit(model, first, words, begin, stop, weight, offset):
     """Deliver an inhibitory spike to neurons of the same parameters. Refractory ones may change: their release forgets it."""
     s, y = model.kind[first], model.y[first:]
@@ -240,7 +240,7 @@ def _inhibit(model, first, words, begin, stop, weight, offset):
             y[words[q]] = _position(model, s, V) - now if low <= V else SUNK
 
 
-@njit
+@inner
 def _excite(model, first, words, begin, stop, weight, start, offset, b, touched):
     """As `_inhibit`, of an excitatory spike; as `strike`."""
     s, y, release = model.kind[first], model.y[first:], model.release[first:]
@@ -266,7 +266,7 @@ def _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
     return m
 
 
-@njit
+@inner
 def _each(model, first, words, begin, stop, weight, weights, start, offset, b, touched):
     """As `strike`, of any weights to any neurons."""
     y, release, kind = model.y[first:], model.release[first:], model.kind[first:]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseprop_dist.elementary import exp_frame
-from sparseprop_dist.jit import njit
+from sparseprop_dist.jit import inner
 from sparseprop_dist.models.current import Currents, integral, piece_at, sines_at
 
 NO_SLAB = -1
@@ -66,7 +66,7 @@ class Curves(NamedTuple):
         return Curves(kind.view(np.recarray), np.zeros((len(rows), room), PART).view(np.recarray), half)
 
 
-@njit
+@inner
 def _excess(curves, currents, c, start, begin, value, slope, offset):
     """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative, in the piece whose straight part
     has ``value`` and ``slope`` at ``begin``."""
@@ -74,7 +74,7 @@ def _excess(curves, currents, c, start, begin, value, slope, offset):
     return value + slope * (offset - begin) + sines - curves.kind[c].rheobase, slope + rise, bend
 
 
-@njit
+@inner
 def _sign_change(curves, currents, c, start, begin, value, slope, low, high):
     """Return the offset in [low, high], where I less rheobase is monotone, at which it changes its sign; ``begin`` if it does not."""
     below = _excess(curves, currents, c, start, begin, value, slope, float(low))[0]
@@ -91,7 +91,7 @@ def _sign_change(curves, currents, c, start, begin, value, slope, low, high):
     return high
 
 
-@njit
+@inner
 def _turn(curves, currents, c, start, begin, value, slope, end):
     """Return the first offset after ``begin`` at which theta turns, ``end`` if it does not.
 
@@ -115,14 +115,14 @@ def _turn(curves, currents, c, start, begin, value, slope, end):
     return end
 
 
-@njit
+@inner
 def _integrate(curves, currents, c, start, begin, value, slope, offset):
     """Return what the current adds to the drive from ``begin`` to ``offset``, pA ticks."""
     grown = exp_frame((begin - curves.half) * curves.kind[c].rate)
     return grown * integral(currents, curves.kind[c].which, start, begin, value, slope, curves.kind[c].rate, offset - begin)
 
 
-@njit
+@inner
 def _fill_piece(curves, currents, c, start, n, begin, end, value, slope, drive):
     """Add the parts of one piece of the current; return their number so far, and the drive at the end."""
     room = curves.part.shape[1]
@@ -136,7 +136,7 @@ def _fill_piece(curves, currents, c, start, n, begin, end, value, slope, drive):
     return n, drive
 
 
-@njit
+@inner
 def _fill(curves, currents, c, start):
     which, length = curves.kind[c].which, currents.length
     k = piece_at(currents, which, start)
@@ -155,21 +155,21 @@ def _fill(curves, currents, c, start):
         curves.kind[c].least = min(curves.kind[c].least, curves.part[c, p].theta) if p else curves.part[c, 0].theta
 
 
-@njit
+@inner
 def ensure(curves, currents, c, start):
     """Fill a curve for the slab that starts at tick ``start``, if it is not."""
     if curves.kind[c].key != start:
         _fill(curves, currents, c, start)
 
 
-@njit
+@inner
 def stand(curves, currents, c, drive, value, offset):
     """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset, where the current made ``drive`` so far."""
     away = offset - curves.half
     return np.int64(np.rint(value * exp_frame(away * curves.kind[c].rate) - curves.kind[c].drift * away - curves.kind[c].scale * drive))
 
 
-@njit
+@inner
 def drive_at(curves, currents, c, start, offset):
     """Return the drive (pA ticks) at an integer offset."""
     ensure(curves, currents, c, start)
@@ -182,7 +182,7 @@ def drive_at(curves, currents, c, start, offset):
     return curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, float(offset))
 
 
-@njit
+@inner
 def _crossing(curves, currents, c, start, p, y):
     """Return the offset in part ``p``, rounded to a tick, at which theta is ``y``, which lies between its ends: Newton's steps, halving
     where they leave what is left."""
@@ -209,7 +209,7 @@ def _crossing(curves, currents, c, start, p, y):
     return np.int64(np.rint(x))
 
 
-@njit
+@inner
 def first_up(curves, currents, c, start, y, after, never):
     """Return the first offset, at or after ``after``, at which theta is at ``y`` or below; ``never`` if there is none in the slab.
 
@@ -230,7 +230,7 @@ def first_up(curves, currents, c, start, y, after, never):
     return never
 
 
-@njit
+@inner
 def lowest(curves, currents, c, start, a, b):
     """Return what a state must reach to meet theta at an offset in [a, b), less a guard for rounding."""
     ensure(curves, currents, c, start)

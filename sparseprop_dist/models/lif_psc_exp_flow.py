@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparseprop_dist.elementary import exp_to_quarter, expm1_ratio
-from sparseprop_dist.jit import inline, njit
+from sparseprop_dist.jit import inline, inner
 from sparseprop_dist.models.protocol import NEVER
 
 GUARD = 2.0**-44
@@ -80,7 +80,7 @@ def least_of(threshold, inputs):
     return threshold - GUARD * abs(threshold) - MARGIN - inputs
 
 
-@njit
+@inner
 def may_reach(flow, s, length):
     """Can V be at threshold in a stretch of ``length`` ticks from ``s`` on, without further input?"""
     top = ceiling(flow.rate, flow.rate_ex, flow.rate_in, s, length)
@@ -92,7 +92,7 @@ def may_reach(flow, s, length):
 BEND, SLOPE, HEIGHT = 0, 1, 2
 
 
-@njit
+@inner
 def _value(flow, what, s):
     """Return one of: the derivative of e^(s/tau_m) V' (BEND), that (SLOPE), V - V_th (HEIGHT)."""
     d_ex, d_in = flow.rate_ex - flow.rate, flow.rate_in - flow.rate
@@ -106,7 +106,7 @@ def _value(flow, what, s):
     return exp_to_quarter(-flow.rate * s) * stand - flow.threshold
 
 
-@njit
+@inner
 def _change(flow, what, shift, low, high):
     """Return the first tick after ``low``, at most ``high``, at which a value has another sign than at ``low``; it has at ``high``. A tick
     stands at ``s = tick + shift``. Regula falsi with halved ends (Dowell & Jarratt, BIT 11, 1971), then halving, which ends."""
@@ -128,7 +128,7 @@ def _change(flow, what, shift, low, high):
     return high
 
 
-@njit
+@inner
 def _above(flow, middle, low, high, after):
     """Return the first tick, at or after ``after``, at which V is at threshold, between two ticks between which V rises or falls; or NEVER.
 
@@ -147,7 +147,7 @@ def _above(flow, middle, low, high, after):
     return max(after, _change(flow, HEIGHT, 0.5 - middle, low, high))
 
 
-@njit
+@inner
 def first_above(flow, middle, after):
     """Return the first tick, at or after ``after``, at which V is at threshold in a slab of twice ``middle`` ticks without further input,
     or NEVER.

@@ -13,7 +13,7 @@ import numpy as np
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import exp_to_quarter, expm1_ratio
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import implements, inline, njit, python_body
+from sparseprop_dist.jit import implements, inline, inner, python_body
 from sparseprop_dist.models.lif_psc_exp_flow import Flow, first_above, may_reach
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, RESOLUTION
 from sparseprop_dist.models.protocol import (
@@ -169,7 +169,7 @@ def jump(charge, rate, own, s):
     return np.int64(np.rint(-left * own * lasts)), np.int64(np.rint(left * (1.0 + d * lasts)))
 
 
-@njit
+@inner
 def _fire(model, i, start, offset):
     if model.refractory[i] > 0:
         model.release[i] = start + offset + model.refractory[i]
@@ -194,14 +194,14 @@ def _receive(model, i, start, offset, weight):
     return OVERFLOW if far else NOTHING
 
 
-@njit
+@inner
 def flow_of(model, i):
     """Return how V flows from the state of a neuron."""
     v, x, y = np.float64(model.v[i]), np.float64(model.x[i]), np.float64(model.y[i])
     return Flow(v, x, y, model.rate[i], model.rate_ex[i], model.rate_in[i], model.threshold[i])
 
 
-@njit
+@inner
 def own_event_before(model, i, start, after, before):
     """As `own_event`; NEVER if it is not before ``before``."""
     if model.release[i] != FREE:

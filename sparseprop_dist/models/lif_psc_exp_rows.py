@@ -6,7 +6,7 @@ quantum, and so bring a crossing a tick nearer.
 
 import numpy as np
 
-from sparseprop_dist.jit import implements, njit
+from sparseprop_dist.jit import implements, inner
 from sparseprop_dist.models.lif_psc_exp_flow import ceiling, least_of, may_reach
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, flow_of, jump
 from sparseprop_dist.models.lif_record import FREE
@@ -39,7 +39,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
     return m
 
 
-@njit
+@inner
 def _strike_alike(model, first, words, begin, stop, weight, start, offset, b, touched):
     """As `strike`, for neurons of the same parameters and one weight."""
     s, rate = offset - model.half, model.rate[first]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseprop_dist.jit import implements, inline, njit
+from sparseprop_dist.jit import implements, inline, inner
 from sparseprop_dist.models.lif_psc_exp_flow import GUARD, ceiling, least_of
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, jump, own_event_before
 from sparseprop_dist.models.lif_record import ABSORB, FREE
@@ -87,7 +87,7 @@ def _add_cell_uniform(model, first, n, s, length, inputs, cell, flags, loud):
         y[k] += inhibition[k]
 
 
-@njit
+@inner
 def _flag_released(model, i, k, offset, shift, b, inputs, cells, flags, c0, c1):
     """Flag the cell in which a neuron is released, and all later ones if it could reach threshold from V_reset in this piece."""
     c = offset >> shift

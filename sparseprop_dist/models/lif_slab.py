@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparseprop_dist.elementary import exp_small
-from sparseprop_dist.jit import implements, inline, njit
+from sparseprop_dist.jit import implements, inline, inner
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIFRecord
 from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, next_own, own_event, sums, sweep
 
@@ -62,7 +62,7 @@ def _add_cell_uniform(y, excitation, inhibition, threshold, sticky, flags, loud)
         y[k] = v + inhibition[k]
 
 
-@njit
+@inner
 def _flag_released(model, i, k, offset, shift, cells, flags, bounds, c1, step):
     """Flag the cell in which a neuron is released, and those later ones in which it could reach threshold from there."""
     column = k if bounds.shape[1] > 1 else 0

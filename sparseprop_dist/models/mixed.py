@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import implements, njit, overloaded, written
+from sparseprop_dist.jit import implements, inner, overloaded, written
 from sparseprop_dist.jit import protocol as declare
 from sparseprop_dist.models import protocol
 
@@ -81,7 +81,7 @@ def per_record(function: Callable[..., Any]) -> Any:
     """Compile a kernel whose first arguments are a record and the place of a neuron in it, to be called with any record and the local
     index of the neuron."""
     names = list(inspect.signature(function).parameters)
-    compiled = njit(function)
+    compiled = inner(function)
     called = declare(function)
     arguments = ", ".join(names)
     plain = written([f"def plain({arguments}):", f"    return compiled({arguments})"], {"compiled": compiled}, "plain")
