@@ -17,7 +17,7 @@ import numpy as np
 
 from .description import Network, Projection
 from .drawing import BATCH, FIRST_GAPS, draw_pairs, draw_partners, gap_scale, group_bits
-from .jit import inner, njit
+from .jit import njit
 from .pools import Pools
 from .random import SOURCE, TARGET
 from .rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, Pairs, PairwiseBernoulli
@@ -195,7 +195,7 @@ def _draw_all(ptr, partners, n, own, distinct, taken, products, first, place, pu
         draw_partners(partners[ptr[k] : ptr[k + 1]], n, own[k], distinct, taken, products, first + k, place, purpose, seed)
 
 
-@inner
+@njit
 def _draw_range(out, ends, low, high, own, scale, bits, gaps, first, place, seed):
     """Draw the targets in [low, high) of the sources from ``first`` on; ``ends`` says where those of each end. Return their number, or -1
     if ``out`` has no room."""
@@ -209,7 +209,7 @@ def _draw_range(out, ends, low, high, own, scale, bits, gaps, first, place, seed
     return n
 
 
-@inner
+@njit
 def _by_target(targets, ends, low, first, ptr, sources, places):
     """Bring synapses from the order of sources into that of targets, by counting; ``ptr`` is all 0, and then says where those of each
     target start."""

@@ -76,7 +76,7 @@ def draw_partners(out, n, own, distinct, taken, products, of, place, purpose, se
     left_out = distinct and 2 * out.size > pool
     wanted = pool - out.size if left_out else out.size
     floor = ((U(1) << S32) - U(pool)) % U(pool)
-    k, first = 0, 0
+    k, first = np.int64(0), np.int64(0)
     while k < wanted:
         count = min(BATCH, (wanted - k + 1) & ~1)
         _multiply(products[:count], first, pool, of, place, purpose, seed)
@@ -123,7 +123,7 @@ def draw_pairs(out, start, stop, own, scale, bits, gaps, source, place, seed):
     n = 0
     for group in range(start >> bits, ((stop - 1) >> bits) + 1):
         target, end = group << bits, min((group + 1) << bits, stop)
-        first, count = 0, FIRST_GAPS
+        first, count = np.int64(0), np.int64(FIRST_GAPS)
         while target < end:
             _draw_gaps(gaps[:count], first, scale, source, group, place, seed)
             for k in range(count):

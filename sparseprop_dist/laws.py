@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .distributions import LOWEST_U, Distribution, Lognormal, Normal, Uniform, Value
-from .jit import inner
+from .jit import inner, njit
 from .quantile import ATANH_SERIES, CENTRE, EXP_SERIES, FLANK, LN2_HIGH, LN2_LOW, TAIL
 from .random import MASK, S32, U
 
@@ -119,7 +119,7 @@ def _quantile(law, u):
     return min(max(value, law[3]), law[4])
 
 
-@inner
+@njit
 def values_of(law, keys, numbers, out):
     """Write the values of the synapses of these numbers, for a law of `law_of` and a stream of `stream_of`."""
     if law[0] == ONE:

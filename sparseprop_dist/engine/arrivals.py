@@ -51,7 +51,7 @@ def collect(synapses, flight, train, counters, start, a, b, scratch):
             return EVENTS_FULL
         delay = synapses.delay[p] if one_delay(synapses, p) else 0
         for s in range(low, high):
-            row = row_of(synapses, p, spikes.gid[s])
+            row = row_of(synapses, p, np.int64(spikes.gid[s]))
             if row >= 0:
                 scratch.active_row[n] = row
                 scratch.active_offset[n] = times[s] + delay - start

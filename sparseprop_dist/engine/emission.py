@@ -3,6 +3,8 @@
 Owns the emission order (``docs/design/order.md``) within a piece: time, then trigger, then gid.
 """
 
+import numpy as np
+
 from ..errors import OK, SPIKES_FULL
 from ..jit import inner
 from ..state import NO_TRIGGER, Counter
@@ -45,7 +47,7 @@ def precedes(flight, train, x, y):
 def fire(emitted, counters, flight, train, time, gid, reference):
     """Emit a spike of ``gid``; ``reference`` is that of the arrival that made it, negative if it was not a spike. Returns a status."""
     if reference < 0:
-        return emit(emitted, counters, time, gid, NO_TRIGGER, -1)
+        return emit(emitted, counters, time, gid, np.int64(NO_TRIGGER), np.int32(-1))
     trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
     return emit(emitted, counters, time, gid, trigger_time, trigger_gid)
 

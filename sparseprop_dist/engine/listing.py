@@ -44,7 +44,7 @@ def _list_drawn(synapses, scratch, p, a, b, n):
     """As `_list_rows`, of a pathway whose rows are made now, at all blocks."""
     drawn, each = synapses.drawn, not one_delay(synapses, p)
     for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
-        count = draw_row(synapses, p, scratch.active_row[k])
+        count = draw_row(synapses, p, np.int64(scratch.active_row[k]))
         if n + count > scratch.loud.shape[1]:
             return np.int64(-1)
         for q in range(count):
@@ -73,7 +73,7 @@ def _list_spikes(blocks, synapses, flight, train, scratch, a, b, n):
 def _list_drive(blocks, drive, scratch, counters, block, slab, slab_bits, a, b, n):
     """List the Poisson events of a block; return a status and the new length."""
     for e in range(drive.entry_ptr[block], drive.entry_ptr[block + 1]):
-        status, count = generate(drive, e, slab, slab_bits, a, b, counters, scratch.keys, 0)
+        status, count = generate(drive, e, slab, slab_bits, a, b, counters, scratch.keys, np.int64(0))
         if status != OK:
             return status, n
         if n + count > scratch.loud.shape[1]:

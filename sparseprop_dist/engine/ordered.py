@@ -64,7 +64,7 @@ def _own_events(model, blocks, now, start, a, b, scratch, emitted, counters, n_h
             continue
         if act(model, i, start, now) == FIRED:
             scratch.fired[i] = start + now
-            status = emit(emitted, counters, start + now, gid_of(blocks, i), NO_TRIGGER, -1)
+            status = emit(emitted, counters, start + now, gid_of(blocks, i), np.int64(NO_TRIGGER), np.int32(-1))
             if status != OK:
                 return status, n_heap
         n_heap = _push_own(model, i, start, now + 1, a, b, scratch, n_heap)
@@ -99,7 +99,7 @@ def _instantly(model, blocks, synapses, p, block, row, now, start, a, b, scratch
             return STATE_OVERFLOW if code == OVERFLOW else CASCADE, n_heap
         if code == FIRED:
             scratch.fired[i] = start + now
-            status = emit(emitted, counters, start + now, gid_of(blocks, i), start + now, gid)
+            status = emit(emitted, counters, start + now, gid_of(blocks, i), start + now, np.int32(gid))
             if status != OK:
                 return status, n_heap
         n_heap = _push_own(model, i, start, now + 1, a, b, scratch, n_heap)

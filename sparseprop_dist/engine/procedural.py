@@ -29,7 +29,7 @@ def _draw_outdegree(drawn, p, row, own):
     degree, valued = drawn.degree[p], drawn.valued[p]
     out = drawn.local[:degree]
     draw_partners(
-        out, drawn.n_targets[p], own, drawn.distinct[p] == 1, drawn.taken, drawn.products, row, drawn.place[p], TARGET, drawn.seed
+        out, drawn.n_targets[p], own, drawn.distinct[p] == 1, drawn.taken, drawn.products, row, drawn.place[p], np.int64(TARGET), drawn.seed
     )
     n, k0, k1 = np.int64(0), drawn.share_ptr[p], drawn.share_ptr[p + 1]
     for q in range(degree):

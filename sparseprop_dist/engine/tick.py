@@ -48,7 +48,7 @@ def _own_events(w, piece, now):
         due = (seen == w.scratch.own[i, 1] and seen != UNKNOWN) or own_event(w.model, i, piece.start, now) == now
         if due and act(w.model, i, piece.start, now) == FIRED:
             w.scratch.fired[i] = piece.start + now
-            emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), NO_TRIGGER, -1)
+            emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), np.int64(NO_TRIGGER), np.int32(-1))
         schedule(w, piece, i, now)
     return OK
 
@@ -120,7 +120,7 @@ def _deliver(w, piece, p, block, row, now, gid):
                 w.counters[Counter.CULPRIT] = i
                 return CASCADE
             w.scratch.fired[i] = piece.start + now
-            emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), piece.start + now, gid)
+            emit(w.emitted, w.counters, piece.start + now, gid_of(w.blocks, i), piece.start + now, np.int32(gid))
         schedule(w, piece, i, now)
     return OK
 
@@ -154,8 +154,8 @@ def _remote_first(w, tick, generation, s, stop):
 @merged
 def _generations(w, piece, now, begin):
     """Deliver without delay the spikes of this tick, the own ones from number ``begin`` on, and those that they make; return a status."""
-    generation, tick = 0, piece.start + now
-    while begin < w.counters[Counter.EMITTED] or _remote_first(w, tick, generation, 0, 0):
+    generation, tick, none = np.int64(0), piece.start + now, np.int64(0)
+    while begin < w.counters[Counter.EMITTED] or _remote_first(w, tick, generation, none, none):
         s, stop = begin, w.counters[Counter.EMITTED]
         if stop - begin > 1:
             sort_spikes(w.emitted, begin, stop)

@@ -17,7 +17,7 @@ import numpy as np
 
 from sparseprop_dist.clock import FRAMES, TICK, ticks
 from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
-from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -92,10 +92,7 @@ class QIFRecord(NamedTuple):
             group=group,
             rests=int((values["t_ref"] > 0.0).any()),
         )
-        for i in range(n):  # compiled functions: the bits of the kernels
-            record.r[i] = _back(record, i, record.r[i], 0, 0)
-            c, s = _turn(record, i, float((group + 1) << slab_bits) * rate[i])
-            record.turn_c[i], record.turn_s[i] = c, s
+        _stand(record, float((group + 1) << slab_bits))
         return record
 
     def alike(self, start: int, stop: int) -> int:
@@ -172,6 +169,14 @@ def _reaches(model, i, c, s):
     """Is V at or above threshold?"""
     r = model.r[i]
     return model.threshold[i] < np.inf and (r * c + model.drive[i] * s) / (c - r * s) >= model.threshold[i]
+
+
+@njit
+def _stand(model, span):
+    """Take the neurons, whose r holds V, to their frame at time 0, and keep the turn of a frame of ``span`` ticks."""
+    for i in range(model.r.size):
+        model.r[i] = _back(model, i, model.r[i], np.int64(0), np.int64(0))
+        model.turn_c[i], model.turn_s[i] = _turn(model, i, span * model.rate[i])
 
 
 @implements(receive, QIFRecord)
