@@ -137,5 +137,5 @@ def draw_pairs(out, start, stop, own, scale, bits, gaps, source, place, seed):
                     n += 1
                 target += 1
             first += count
-            count = MORE_GAPS
+            count = np.int64(MORE_GAPS)
     return n

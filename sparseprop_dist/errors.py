@@ -21,6 +21,16 @@ QUEUE_FULL = 6
 """There is no room to enter when neurons act, in a window that may have to be taken back."""
 NOT_LISTED = 7
 """The arrivals of the next piece must be listed first."""
+MEET = 8
+"""Ranks must tell each other their spikes, which the caller does."""
+WIRE_FULL = 9
+"""A message has no room for the spikes of a rank; on all ranks alike."""
+ROUND_FULL = 10
+"""There is no room for the spikes of a round."""
+NOT_SENT = 11
+"""MPI failed."""
+RUN_FAILED = 12
+"""All ranks agree that a run failed."""
 
 
 class InputError(ValueError):

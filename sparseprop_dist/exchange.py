@@ -5,6 +5,7 @@ argument everywhere, never a global. See ``docs/design/exchange.md``.
 """
 
 import contextlib
+import ctypes
 import functools
 import os
 import sys
@@ -15,12 +16,15 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from .errors import InputError, SimulationError
+from .state import HEAD, WORDS, Wire
 
 T = TypeVar("T")
 MEET_SECONDS = 3.0
 """How long a rank with bad news waits for the others to have the same, before it speaks for itself and ends the job."""
 LAST_WORDS = 0.3
 """s: before a rank aborts. Without it one message in twenty was lost, since mpiexec ends at an abort and drops what it has not read."""
+LEAST_ROOM = 128
+"""Spikes that all ranks may tell in one message; more take another one, and more room from then on."""
 FIRST_NAP, LONGEST_NAP = 2e-6, 2e-4
 """s: how long a rank that shares its core sleeps between two looks at what it waits for: first, and at most."""
 
@@ -256,6 +260,23 @@ class Meeting:
         first, stop = int(starts[ranks.rank]), int(starts[ranks.rank] + counts[ranks.rank])
         others = np.concatenate([out[:first], out[stop:]]).reshape(-1, spikes.shape[1])
         return others, int(self.all[:, 1].max())
+
+    def lay(self, room: int) -> Wire:
+        """Return a wire on which compiled code does the same, with room for so many spikes of each rank; one that tells nothing where
+        waiting ranks must sleep, or where the library does not say where its functions are."""
+        ranks = self.communicator
+        address = 0 if ranks.crowded else _address(ranks.mpi, "MPI_Allgather")
+        size = HEAD + max(room, LEAST_ROOM // ranks.size, 1) * WORDS
+        datatype, comm = (ranks.mpi._handleof(thing) if address else 0 for thing in (ranks.mpi.INT64_T, ranks.comm))
+        return Wire(address, datatype, comm, ranks.rank, np.zeros(size, np.int64), np.zeros((ranks.size, size), np.int64))
+
+
+def _address(mpi: Any, function: str) -> int:
+    """Return where a function of the MPI library is, in this process."""
+    try:
+        return ctypes.cast(getattr(ctypes.CDLL(mpi.__file__), function), ctypes.c_void_p).value or 0
+    except (OSError, AttributeError):
+        return 0
 
 
 def _among(values: np.ndarray, sorted_set: np.ndarray) -> np.ndarray:

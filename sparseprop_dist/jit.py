@@ -205,6 +205,23 @@ def _spread(typingctx: Any, words: Any, first: Any, out: Any, start: Any, field:
     return types.void(words, types.int64, out, *[types.int64] * 5), emit
 
 
+def _allgather(typingctx: Any, address: Any, send: Any, receive: Any, datatype: Any, comm: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        address, send, receive, datatype, comm = args
+        byte, i32, i64 = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
+        # handles are pointers or int, by the library: both are passed in a word
+        kind = ir.FunctionType(i32, [byte, i32, i64, byte, i32, i64, i64]).as_pointer()
+        out = context.make_array(signature.args[1])(context, builder, send)
+        into = context.make_array(signature.args[2])(context, builder, receive)
+        count = builder.trunc(out.nitems, i32)
+        arguments = [builder.bitcast(out.data, byte), count, datatype, builder.bitcast(into.data, byte), count, datatype, comm]
+        return builder.sext(builder.call(builder.inttoptr(address, kind), arguments), i64)
+
+    return types.int64(types.int64, send, receive, types.int64, types.int64), emit
+
+
 def _float_bits(typingctx: Any, x: Any) -> Any:
     from llvmlite import ir
 
@@ -219,8 +236,13 @@ def _bits_float(typingctx: Any, x: Any) -> Any:
 
 if ENABLED:
     prefetch, float_bits, bits_float = intrinsic(_prefetch), intrinsic(_float_bits), intrinsic(_bits_float)
-    count_below, spread = intrinsic(_count_below), intrinsic(_spread)
+    count_below, spread, allgather = intrinsic(_count_below), intrinsic(_spread), intrinsic(_allgather)
 else:
+
+    def allgather(address: Any, send: Any, receive: Any, datatype: Any, comm: Any) -> Any:
+        """Call the MPI_Allgather at ``address``: send an array of words of ``datatype`` to all ranks, receive as many of each; return its
+        status."""
+        raise NotImplementedError("only compiled code can call an address")
 
     def prefetch(array: Any, index: Any) -> None:
         """Ask for ``array[index]`` ahead of its use; may lie outside of the array."""

@@ -185,7 +185,7 @@ def _prepare(communicator: Alone, network: Network, until: float, window: float 
     if isinstance(communicator, Ranks) and any(is_instant(lowered, projection) for projection in lowered.projections):
         if schedule != "instant":
             raise InputError(f"on several ranks, synapses without delay need the instant schedule, not {schedule}; give auto or instant")
-        together = Together(session, Meeting(communicator), communicator.agree)
+        together = Together(session, (meeting := Meeting(communicator)), communicator.agree, meeting.lay)
     run = _Run(communicator, lowered, division, part, routes, session, together, length, None, statistics, progress)
     run.gid_to_local = _local_indices(division, communicator.rank)
     return run
@@ -303,7 +303,17 @@ def _summary(run: _Run, until: float, wall: float, build_wall: float) -> dict[st
         "wall": wall,
         "build_wall": build_wall,
         "ranks": run.communicator.size,
+        **(_rounds(run) if run.together else {}),
     }
+
+
+def _rounds(run: _Run) -> dict[str, int]:
+    """Return how many windows ranks settled together, in how many rounds, and the spikes and bytes told in them by all ranks."""
+    from .state import WORDS, Counter
+
+    windows, rounds, told = (int(run.session.counters[number]) for number in (Counter.WINDOWS, Counter.ROUNDS, Counter.TELLS))
+    told = int(run.communicator.total(np.array([told]))[0])
+    return {"windows": windows, "rounds": rounds, "told": told, "told_bytes": told * WORDS * 8}
 
 
 def _warm(communicator: Alone, network: Network, schedule: str) -> None:

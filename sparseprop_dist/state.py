@@ -148,6 +148,12 @@ class Emitted(NamedTuple):
 
 WORDS = 4
 """Of a spike that ranks tell each other in a round: time, trigger time, gid and trigger gid, generation."""
+HEAD = 2
+"""Words before the spikes in a message: their number, and a flag."""
+QUIET, FAILED, CHANGED = 0, 1, 2
+"""Flags: what a rank tells is what it told before; and its run failed; or it is not. The largest counts."""
+OPEN, TOLD, HEARD = 0, 1, 2
+"""Phases of a window that ranks settle: it is to begin; own spikes are to be told; those of others are in the inbox."""
 
 
 class Remote(NamedTuple):
@@ -159,6 +165,18 @@ class Remote(NamedTuple):
     trigger_time: np.ndarray  # int64 (R,), tick, or NO_TRIGGER
     trigger_gid: np.ndarray  # int32 (R,)
     generation: np.ndarray  # int32 (R,), how many arrivals without delay led to it at its tick
+
+
+class Wire(NamedTuple):
+    """How ranks tell each other spikes in a round, all to all, from compiled code. Own message and those of all ranks: a count, a flag, and
+    room for the same number of spikes on all ranks."""
+
+    address: int  # of MPI_Allgather; 0: the caller of the kernel tells
+    datatype: int  # handle of int64
+    comm: int  # handle of the communicator
+    rank: int
+    own: np.ndarray  # int64 (HEAD + room * WORDS,)
+    all: np.ndarray  # int64 (ranks, HEAD + room * WORDS)
 
 
 class Log(NamedTuple):
@@ -272,4 +290,16 @@ class Counter(IntEnum):
     VOLUME = 29  # spikes delivered since states were last checked for overflow
     LISTED = 30  # 1: the arrivals of the next piece are listed
     UNLISTED = 31  # 1: nothing that arrives is ever known ahead, and no piece needs a list
-    SIZE = 32  # entries in all
+    PHASE = 32  # of the window that ranks settle
+    SETTLED = 33  # offset up to which the piece is settled
+    LIMIT = 34  # offset at which the window ends
+    LENGTH = 35  # ticks, of the next window; 0: not known yet
+    OUT = 36  # own spikes told
+    IN = 37  # spikes of others in the inbox
+    MOST = 38  # the largest flag of the round
+    BEFORE = 39  # RECURRENT when the window began
+    WINDOWS = 40  # settled
+    ROUNDS = 41  # that they took
+    ROUNDS_BEFORE = 42  # ROUNDS when the window began
+    TELLS = 43  # spikes told in them
+    SIZE = 44  # entries in all

@@ -15,9 +15,9 @@ from networks import Run, absolute, session_of, shortest_delay, whole
 from sparseprop_dist.description import Network
 from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.session import SPIKE, empty_log, empty_remote
-from sparseprop_dist.engine.together import CHANGED, Together
+from sparseprop_dist.engine.together import Together
 from sparseprop_dist.errors import SimulationError
-from sparseprop_dist.state import WORDS
+from sparseprop_dist.state import CHANGED, WORDS, Counter
 
 PATIENCE = 60.0
 """Seconds that a rank waits for the others, before the test fails."""
@@ -81,7 +81,8 @@ def emitted_together(network: Network, until: float, n: int, run: Run | None = N
     def one(rank: int) -> np.ndarray:
         session = sessions[rank]
         session.piece_bits = bits
-        together = Together(session, ranks.meet(rank), ranks.agree(rank), length)
+        together = Together(session, ranks.meet(rank), ranks.agree(rank))
+        session.counters[Counter.LENGTH] = length
         if run.capacity is not None:
             session.log, session.remote, together.box = empty_log(1), empty_remote(), np.zeros((1, WORDS), np.int64)
         out = [np.empty(0, SPIKE)]

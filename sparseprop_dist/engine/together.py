@@ -18,19 +18,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import LOG_FULL, NOT_LISTED, OK, QUEUE_FULL, SimulationError
-from ..state import WORDS, Counter, Piece, Watch
+from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, WIRE_FULL, SimulationError
+from ..state import HEARD, OPEN, WORDS, Counter, Piece, Remote, Watch, Wire
 from . import instant, rounds
 from .agenda import again
 from .session import Session, empty_log, empty_remote
-from .watch import read_until
-
-FEW, MANY = 3, 4
-"""A window that was settled in so few rounds may be longer next time; in more than the second, it must be shorter."""
 
 Meet = Callable[[np.ndarray, int], tuple[np.ndarray, int]]
-"""Tells the other ranks own spikes and a flag, QUIET, CHANGED or FAILED; returns their spikes, and the largest flag of all ranks."""
-QUIET, CHANGED, FAILED = 0, 1, 2
+"""Tells the other ranks own spikes and a flag; returns their spikes, and the largest flag of all ranks."""
+
+
+def no_wire() -> Wire:
+    """Return the wire of ranks that cannot, or should not, tell each other anything from compiled code."""
+    return Wire(0, 0, 0, 0, np.zeros(0, np.int64), np.zeros((0, 0), np.int64))
+
+
+def _empty_box(room: int) -> np.ndarray:
+    return np.zeros((room, WORDS), np.int64)
 
 
 @dataclass
@@ -40,11 +44,12 @@ class Together:
     session: Session
     meet: Meet
     agree: Callable[[Exception | None], None]  # raises an error that any rank has, on all
-    length: int = 0  # ticks, of the next window
-    windows: int = 0
-    rounds: int = 0
-    told: int = 0  # spikes that this rank told, again and again
-    box: np.ndarray = field(default_factory=lambda: np.zeros((1024, WORDS), np.int64))
+    lay: Callable[[int], Wire] = lambda room: no_wire()  # makes a wire with room for so many spikes of each rank
+    box: np.ndarray = field(default_factory=lambda: _empty_box(1024))
+    inbox: np.ndarray = field(default_factory=lambda: _empty_box(0))
+
+    def __post_init__(self) -> None:
+        self._lay(1)
 
     def advance(self, until: int, watch: Watch | None = None) -> np.ndarray:
         """As `Session.advance`. Collective.
@@ -69,48 +74,48 @@ class Together:
                 session.mend(status)
                 continue
             piece = Piece(*piece)
-            now = piece.a if session.counters[Counter.BLOCK] == 1 else piece.b
-            while now < piece.b:
-                self.length = self.length or max(1, (piece.b - piece.a) >> 4)
-                limit = min(piece.b, now + self.length, self._read(piece, now))
-                self._settle(piece, now, limit)
-                now = limit
+            session.counters[Counter.SETTLED] = piece.a if session.counters[Counter.BLOCK] == 1 else piece.b
+            session.counters[Counter.PHASE] = OPEN
+            while (status := rounds.settle(session.work, piece, self.box, self.inbox, self.wire)) != OK:
+                self._go_on(status, piece)
             status = instant.end(session.work, piece, part.slab_bits)
             if status != OK:
                 session.mend(status)
         return session.spikes()
 
-    def _read(self, piece: Piece, now: int) -> int:
-        """Read what is watched at an offset; return the offset at which something is next."""
-        session, watch = self.session, self.session.scratch.watch
-        row = read_until(session.part.model, watch, int(session.counters[Counter.WATCHED]), piece.start, now)
-        session.counters[Counter.WATCHED] = row
-        return int(watch.tick[row]) - piece.start if row < watch.tick.size else piece.b
-
-    def _settle(self, piece: Piece, now: int, limit: int) -> None:
-        """Settle the window [now, limit)."""
+    def _go_on(self, status: int, piece: Piece) -> None:
+        """Do what a status of `rounds.settle` asks for."""
         session, counters = self.session, self.session.counters
-        recurrent = int(counters[Counter.RECURRENT])
-        n, done = rounds.begin_window(session.work, piece, now, limit, self.box), 0
-        while counters[Counter.FULL]:
-            self._widen(piece, now)
-            n = rounds.begin_window(session.work, piece, now, limit, self.box)
-        while True:
-            flag = FAILED if counters[Counter.FAILED] else int(counters[Counter.CHANGED])
-            told, most = self.meet(self.box[:n], CHANGED if counters[Counter.CHANGED] else flag)
-            done += 1
-            self.told += n
-            if most != CHANGED:
-                break
-            n = self._respond(piece, now, limit, told, n)
-        if most == FAILED:
+        if status == MEET:
+            self._meet()
+        elif status == WIRE_FULL:
+            self._lay(2 * int(counters[Counter.NEEDED]))
+        elif status == ROUND_FULL:
+            session.remote = _longer(session.remote, empty_remote(2 * int(counters[Counter.IN])))
+            self.box = np.concatenate([self.box, _empty_box(session.emitted.time.size)])
+        elif status == LOG_FULL:
+            session.log = empty_log(2 * session.log.tick.size + session.part.synapses.longest)
+        elif status == QUEUE_FULL:  # all stand where the window began
+            session.widen()
+            again(session.work, piece, counters[Counter.SETTLED] - 1)
+        elif status == RUN_FAILED:
             self._fail(int(counters[Counter.FAILED]))
-        rounds.end_window(session.work, recurrent)
-        self.windows, self.rounds = self.windows + 1, self.rounds + done
-        if done > MANY:
-            self.length = max(1, self.length >> 1)
-        elif done <= FEW and limit - now == self.length:
-            self.length += (self.length >> 3) + 1
+        elif status == NOT_SENT:
+            raise RuntimeError("MPI_Allgather failed")
+        else:
+            session.mend(status)
+
+    def _meet(self) -> None:
+        counters = self.session.counters
+        told, most = self.meet(self.box[: counters[Counter.OUT]], int(rounds.flag_of(counters)))
+        if len(told) > len(self.inbox):
+            self.inbox = _empty_box(2 * len(told))
+        self.inbox[: len(told)] = told
+        counters[Counter.IN], counters[Counter.MOST], counters[Counter.PHASE] = len(told), most, HEARD
+
+    def _lay(self, room: int) -> None:
+        self.wire = self.lay(room)
+        self.inbox = _empty_box(self.wire.all.size // WORDS)
 
     def _fail(self, status: int) -> None:
         """Raise on all ranks what the rank with a status other than OK has to say."""
@@ -122,28 +127,11 @@ class Together:
             error = raised
         self.agree(error)
 
-    def _widen(self, piece: Piece, now: int) -> None:
-        """Make room to enter when neurons act, and enter them anew; all stand at ``now``."""
-        self.session.widen()
-        again(self.session.work, piece, now - 1)
 
-    def _respond(self, piece: Piece, now: int, limit: int, told: np.ndarray, n: int) -> int:
-        """Take in what the others tell; return the number of spikes to tell, which are in ``box``."""
-        session = self.session
-        if len(told) > session.remote.time.size:
-            room = empty_remote(2 * len(told))
-            for old, new in zip(session.remote, room, strict=True):
-                new[: old.size] = old
-            session.remote = room
-        while True:
-            if len(self.box) < session.emitted.time.size:
-                self.box = np.concatenate([self.box, np.zeros((session.emitted.time.size, WORDS), np.int64)])
-            status, m = rounds.respond(session.work, piece, now, limit, told, len(told), self.box, n)
-            if status == OK:
-                return m
-            if status == LOG_FULL:
-                session.log = empty_log(2 * session.log.tick.size + session.part.synapses.longest)
-            elif status == QUEUE_FULL:
-                self._widen(piece, now)
-            else:
-                session.mend(status)
+def _longer(old: Remote, new: Remote) -> Remote:
+    """Return the longer one of two lists, with what the first holds."""
+    if old.time.size >= new.time.size:
+        return old
+    for one, other in zip(old, new, strict=True):
+        other[: one.size] = one
+    return new

@@ -37,10 +37,8 @@ from sparseprop_dist.models.protocol import (
     strike_back,
 )
 
-FREE = -1
-"""Release tick of a neuron that is not refractory."""
-LONG_AGO = -(1 << 61)
-"""Tick of the last spike of a neuron that has not fired."""
+FREE, LONG_AGO = -1, -(1 << 61)
+"""Release tick of a neuron that is not refractory; tick of the last spike of one that has not fired."""
 NEAR = 64.0
 """Ticks (6e-11 ms): a crossing this close to the last spike is that spike. V leaves -inf in no time, but cannot come to threshold again."""
 MOST = 1e150
@@ -75,7 +73,6 @@ class QIFRecord(NamedTuple):
         n = len(values["I"])
         rate, drive = TICK / values["tau_m"], values["I"].astype(np.float64)
         group = (1 << FRAMES) - 1 if (drive > 0.0).all() else 0
-        empty = np.empty(n)
         record = QIFRecord(
             r=np.clip(np.minimum(values["V_m"], values["V_th"]), -MOST, MOST),
             release=np.full(n, FREE, np.int64),
@@ -86,8 +83,8 @@ class QIFRecord(NamedTuple):
             threshold=values["V_th"].astype(np.float64),
             reset=values["V_reset"].astype(np.float64),
             refractory=ticks(values["t_ref"]),
-            turn_c=empty,
-            turn_s=empty.copy(),
+            turn_c=np.empty(n),
+            turn_s=np.empty(n),
             slab_bits=slab_bits,
             group=group,
             rests=int((values["t_ref"] > 0.0).any()),
@@ -101,9 +98,7 @@ class QIFRecord(NamedTuple):
         def same(*arrays: np.ndarray) -> bool:
             return all((array[start:stop] == array[start]).all() for array in arrays)
 
-        if not same(self.rate, self.drive):
-            return 0
-        return 2 if same(self.threshold, self.reset, self.refractory) else 1
+        return 1 + same(self.threshold, self.reset, self.refractory) if same(self.rate, self.drive) else 0
 
     def largest_increment(self, start: int, stop: int, weight: float) -> float:
         """Return 0: no input is too large for a float64."""
