@@ -170,12 +170,13 @@ def test_equal_descriptions_are_equal() -> None:
     assert LIF(tau_m=[1, 1]) != LIF(tau_m=1)
 
 
-def test_delays_from_spike_sources_may_be_zero() -> None:
+def test_delays_may_be_zero() -> None:
+    """Some of those of spike sources; of neurons, all of a projection."""
     network = small()
     network.connect(["a", "c"], "d", FixedIndegree(2), weight=1.0, delay=0)
     network.connect("a", "d", FixedIndegree(2), weight=1.0, delay=Uniform(0.0, 1.0))
-    with pytest.raises(InputError, match="delay 0 is not yet supported for recurrent synapses"):
-        network.connect(["a", "b"], "d", FixedIndegree(2), weight=1.0, delay=0)
+    network.connect(["a", "b"], "d", FixedIndegree(2), weight=1.0, delay=0)
+    assert network.delays(network.projections[-1], 0, 4).tolist() == [0.0] * 4
 
 
 def test_empty_rules_are_allowed() -> None:
@@ -285,7 +286,7 @@ REFUSED_PROJECTIONS = [
     ("b", "d", FixedIndegree(1), {"weight": "1 mV"}, "weight is '1 mV' (a string); give a number in mV"),
     ("b", "d", FixedIndegree(1), {"weight": NAN}, "weight is nan mV; it must be a finite number"),
     ("b", "d", Pairs([0], [0]), {"weight": ["x"]}, "weight is a list that holds 'x' (a string)"),
-    ("b", "d", FixedIndegree(1), {"delay": 0}, "delay is 0.0 ms; delay 0 is not yet supported for recurrent synapses"),
+    ("b", "d", Pairs([0, 0], [0, 1]), {"delay": [0.0, 1.0]}, "synapses without delay need a projection of their own"),
     ("b", "d", FixedIndegree(1), {"delay": -1}, "delay is -1.0 ms; it must not be negative"),
     ("a", "d", FixedIndegree(1), {"delay": -1}, "delay is -1.0 ms; it must not be negative"),
     ("b", "d", FixedIndegree(1), {"delay": 1e-13}, "that is below the resolution of time"),
