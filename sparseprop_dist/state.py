@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .by_address import by_address
+
 NO_TRIGGER = -(1 << 62)
 """Trigger time of a spike that no spike triggered: before all times, also of those that lie before the origin."""
 TARGET_BITS = 22
@@ -26,6 +28,7 @@ KEPT, OUTDEGREE, BERNOULLI, ALL, ONE = 0, 1, 2, 3, 4
 """Rules of `Drawn`; `KEPT`: the rows are stored."""
 
 
+@by_address
 class Blocks(NamedTuple):
     """The neurons of this rank, in blocks."""
 
@@ -38,6 +41,7 @@ class Blocks(NamedTuple):
     block_bits: int
 
 
+@by_address
 class Drawn(NamedTuple):
     """Rows that are made when their source fires: what decides them, and room for one."""
 
@@ -68,6 +72,7 @@ class Drawn(NamedTuple):
     gaps: np.ndarray  # int32, likewise
 
 
+@by_address
 class Synapses(NamedTuple):
     """The synapses onto the neurons of this rank."""
 
@@ -102,6 +107,7 @@ CHUNK = 512
 """Arrivals that are turned into increments at a time: they stay in the first-level cache."""
 
 
+@by_address
 class Flight(NamedTuple):
     """Spikes on their way, in order of their time: those of neurons, or those of spike sources (a train)."""
 
@@ -112,6 +118,7 @@ class Flight(NamedTuple):
     cursors: np.ndarray  # int32 (rows with delays, S), first word of the row not yet delivered, or -1: not known (a cache, never saved)
 
 
+@by_address
 class Drive(NamedTuple):
     """Poisson inputs of this rank: one entry for each input, group of neurons and block. E entries."""
 
@@ -136,6 +143,7 @@ class Drive(NamedTuple):
     seed: int
 
 
+@by_address
 class Emitted(NamedTuple):
     """Buffer for the spikes of a window."""
 
@@ -156,6 +164,7 @@ OPEN, TOLD, HEARD = 0, 1, 2
 """Phases of a window that ranks settle: it is to begin; own spikes are to be told; those of others are in the inbox."""
 
 
+@by_address
 class Remote(NamedTuple):
     """Spikes that neurons of other ranks are taken to make in a window, in order of time, generation, trigger and gid; ``Counter.REMOTES``
     of them."""
@@ -167,6 +176,7 @@ class Remote(NamedTuple):
     generation: np.ndarray  # int32 (R,), how many arrivals without delay led to it at its tick
 
 
+@by_address
 class Wire(NamedTuple):
     """How ranks tell each other spikes in a round, all to all, from compiled code. Own message and those of all ranks: a count, a flag, and
     room for the same number of spikes on all ranks."""
@@ -179,6 +189,7 @@ class Wire(NamedTuple):
     all: np.ndarray  # int64 (ranks, HEAD + room * WORDS)
 
 
+@by_address
 class Log(NamedTuple):
     """What was changed in a window, to take it back: states of neurons before they changed, and rows that can be taken back as a whole."""
 
@@ -187,6 +198,7 @@ class Log(NamedTuple):
     state: np.ndarray  # int64 (STATES, L), what `save` wrote; of a row: first and last word, bits of the weight
 
 
+@by_address
 class Watch(NamedTuple):
     """What schedules read on their way through a window. W rows, each of a group of neurons at a tick."""
 
@@ -198,6 +210,7 @@ class Watch(NamedTuple):
     value: np.ndarray  # float64, what was read
 
 
+@by_address
 class Scratch(NamedTuple):
     """Memory that a schedule works in; holds nothing between windows."""
 
@@ -230,6 +243,7 @@ class Scratch(NamedTuple):
     watch: Watch
 
 
+@by_address
 class Work(NamedTuple):
     """All that a schedule which does one event at a time works on."""
 

@@ -256,7 +256,6 @@ MISTAKES = [
     ('"fixed_indegree"', '"pairs"', 'the key "indegree" in [[projections]] number 1 is unknown'),
     ('rule = "fixed_indegree"\nindegree = 800', 'rule = "pairs"', "the pairs come from sources and targets, or from a file"),
     ("delay = 1.5", "", '[[projections]] number 1 lacks the key "delay"'),
-    ("delay = 1.5", "delay = 0", "delay 0 is not yet supported for recurrent synapses"),
     ("delay = 1.5", "delay = [1.5]", "delay is an array, but fixed_indegree draws its synapses at random"),
     ("indegree = 800", "indegree = 8001\nallow_multapses = false", "indegree is 8001, but the source pool has 8000 neurons"),
     ("indegree = 800", "indegree = 8\nallow_multapses = 1", "[[projections]] number 1: allow_multapses is 1; give true or false"),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import ticks
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.models.flow_sides import Side, Stretch
@@ -38,6 +39,7 @@ X_EDGE, X_LOW, X_HIGH, X_STOP, X_ANCHOR, X_OCTAVE, X_SINKS = range(7)
 where distance counts from; its place in `octave`; 1: at its end the neuron leaves the potentials that are covered."""
 
 
+@by_address
 class FlowRecord(NamedTuple):
     """Neurons of one rank with a flow: N neurons, S parameter sets; in all their tables P pieces (V to X) and Q stretches (X to V), of C
     and D cells."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK
 from sparseprop_dist.elementary import exp_frame
 from sparseprop_dist.errors import InputError
@@ -37,6 +38,7 @@ from sparseprop_dist.models.protocol import (
 )
 
 
+@by_address
 class DrivenLIFRecord(NamedTuple):
     """LIF neurons of one rank, with currents."""
 

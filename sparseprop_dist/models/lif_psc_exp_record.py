@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import exp_to_quarter, expm1_ratio
 from sparseprop_dist.errors import InputError
@@ -37,6 +38,7 @@ from sparseprop_dist.models.protocol import (
 _exp, _ratio = python_body(exp_to_quarter), python_body(expm1_ratio)
 
 
+@by_address
 class LIFPscExpRecord(NamedTuple):
     """Such neurons of one rank. All arrays have one entry a neuron."""
 

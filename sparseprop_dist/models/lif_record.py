@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
 from sparseprop_dist.errors import InputError
@@ -47,6 +48,7 @@ def _exp(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) <= SMALL, python_body(exp_small)(x), python_body(exp_to_quarter)(x))
 
 
+@by_address
 class LIFRecord(NamedTuple):
     """LIF neurons of one rank. All arrays have one entry a neuron."""
 

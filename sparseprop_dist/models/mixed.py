@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.by_address import by_address
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.jit import implements, inner, overloaded, written
 from sparseprop_dist.jit import protocol as declare
 from sparseprop_dist.models import protocol
 
 
+@by_address
 class Mixed2(NamedTuple):
     """Two models."""
 
@@ -23,6 +25,7 @@ class Mixed2(NamedTuple):
     two: Any
 
 
+@by_address
 class Mixed3(NamedTuple):
     """Three models."""
 
@@ -32,6 +35,7 @@ class Mixed3(NamedTuple):
     three: Any
 
 
+@by_address
 class Mixed4(NamedTuple):
     """Four models."""
 

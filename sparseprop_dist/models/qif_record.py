@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import FRAMES, TICK, ticks
 from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
 from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit
@@ -45,6 +46,7 @@ MOST = 1e150
 """Stands for infinite r: the projective point at V(anchor) = inf."""
 
 
+@by_address
 class QIFRecord(NamedTuple):
     """QIF neurons of one rank. All arrays have one entry a neuron."""
 
