@@ -1,9 +1,9 @@
 """Records that kernels hold by their address.
 
-Numba passes a NamedTuple by its parts: a hundred arrays are seven hundred arguments, taken apart and put together at every call, which was most
-of the time of compilation. Records are made by Python alone and do not change while a kernel runs. So the way in from Python writes the parts
-to its stack once, and what kernels pass on is where they are. Their reads are marked invariant: LLVM keeps the address of an array over stores
-to others, as it did for an argument. See ``docs/design/dispatch.md``.
+Numba passes a NamedTuple by its parts: a hundred arrays are seven hundred arguments, taken apart and put together at every call. Records
+are made by Python alone and do not change while a kernel runs. So the way in from Python writes the parts to its stack once, and what kernels
+pass on is where they are. Their reads are marked invariant: LLVM keeps the address of an array over stores to others, as it did for an
+argument. See ``docs/design/dispatch.md``.
 """
 
 import hashlib
@@ -21,8 +21,9 @@ class Address(types.NamedTuple):
 
     def __init__(self, kinds: list[Any], record: type) -> None:
         super().__init__(kinds, record)
+        parts = ", ".join(map(str, kinds))
         # part of the names of all functions that take it
-        self.name = f"{record.__name__}.{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+        self.name = f"{record.__name__}.{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
 
 
 @register_model(Address)

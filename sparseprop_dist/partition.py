@@ -5,7 +5,9 @@ be more active than others burden all ranks alike. Within a population the cuts 
 communication.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,11 +79,12 @@ def partition(network: Network, n_ranks: int) -> Partition:
         before += size
     first_gids = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     kinds = [record_kind(network, name) for name in names]
-    order = tuple(sorted(range(len(names)), key=lambda k: kinds.index(kinds[k])))
+    # by name, not as described: networks of the same models run the same compiled code
+    order = tuple(sorted(range(len(names)), key=lambda k: f"{kinds[k].__module__}.{kinds[k].__qualname__}"))
     return Partition(n_ranks, names, first_gids, np.array(cuts, np.int64).reshape(len(names), n_ranks + 1), order)
 
 
-def record_kind(network: Network, name: str) -> object:
+def record_kind(network: Network, name: str) -> Callable[..., Any]:
     """Return what tells the record that runs a population: populations of one kind share a record."""
     model = network.population(name).model.lowered()  # type: ignore[union-attr]
     return (model.driven_record if network.currents(name) else model.record).__func__  # type: ignore[union-attr]

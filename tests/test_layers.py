@@ -17,7 +17,7 @@ PACKAGE = Path(sparseprop_dist.__file__).parent
 ROWS: list[tuple[int, str]] = [
     # (layer, modules): a module imports only from rows above its own. "name.*": all modules of a subpackage, which may import each other.
     (0, "errors"),
-    (0, "jit"),
+    (0, "jit by_address"),
     (0, "elementary quantile clock queue"),
     (0, "random"),
     (1, "pools distributions state"),
@@ -58,8 +58,8 @@ ROWS: list[tuple[int, str]] = [
 
 ONLY_IMPORTERS: dict[str, str] = {
     # library: the modules that may import it
-    "numba": "jit",
-    "llvmlite": "jit",
+    "numba": "jit by_address",
+    "llvmlite": "jit by_address",
     "mpi4py": "exchange",
     "zarr": "store",
     "h5py": "sonata.*",

@@ -69,8 +69,7 @@ class QIFRecord(NamedTuple):
     def make(values: Mapping[str, Any], slab_bits: int) -> "QIFRecord":
         """Return neurons at time 0, from their parameters (arrays by name).
 
-        The anchor is in the middle of 2^FRAMES slabs where all neurons turn (I > 0); where some do not, of each slab: r would lose digits
-        with e^(2kx).
+        The anchor is in the middle of 2^FRAMES slabs where all I > 0; else of each slab, or r would lose digits with e^(2kx).
         """
         n = len(values["I"])
         rate, drive = TICK / values["tau_m"], values["I"].astype(np.float64)
