@@ -1,9 +1,9 @@
 """Records that kernels hold by their address.
 
 Numba passes a NamedTuple by its parts: a hundred arrays are seven hundred arguments, taken apart and put together at every call. Records
-are made by Python alone and do not change while a kernel runs. So the way in from Python writes the parts to its stack once, and what kernels
-pass on is where they are. Their reads are marked invariant: LLVM keeps the address of an array over stores to others, as it did for an
-argument. See ``docs/design/dispatch.md``.
+are made by Python alone and do not change while a kernel runs. So the way in from Python writes the parts to its stack once, and what
+kernels pass on is where they are. Their reads are marked invariant: LLVM keeps the address of an array over stores to others, as it did
+for an argument. See ``docs/design/dispatch.md``.
 """
 
 import hashlib
