@@ -281,12 +281,13 @@ def test_qif_networks_are_chaotic() -> None:
 
 
 def test_eif_networks_are_chaotic() -> None:
-    """What makes chaos is that spikes have an onset, however sharp: LIF neurons with the same drive and synapses forget."""
+    """What makes chaos is that spikes have an onset, however sharp: LIF neurons with the same drive and synapses forget. Two spikes change
+    places after 87 ms, 1e-2 ms apart."""
     network, x = paper_network("eif", 1000, 100), direction(1000)
     V = network.parameters("inh", "V_m", 0, 1000)
-    spikes, others = (sp.simulate(starting(network, own), 100.0).spikes for own in (V, V + 1e-10 * x))
+    spikes, others = (sp.simulate(starting(network, own), 60.0).spikes for own in (V, V + 1e-10 * x))
     assert (spikes.ids == others.ids).all()
-    early, late = (np.abs(spikes.times - others.times)[own].mean() for own in (spikes.times < 50.0, spikes.times > 50.0))
+    early, late = (np.abs(spikes.times - others.times)[own].mean() for own in (spikes.times < 30.0, spikes.times > 40.0))
     assert late > 50.0 * early
 
 
