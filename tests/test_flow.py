@@ -365,7 +365,6 @@ def busy(seed: int = 0) -> Network:
 
 
 @pytest.mark.kernels
-@pytest.mark.bounds
 def test_windows_pieces_buffers_and_the_origin() -> None:
     network, until = busy(), 60.0 if ENABLED else 9.0
     expected = emitted(network, until, Run(ordered))
