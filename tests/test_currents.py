@@ -155,6 +155,7 @@ MODELS = {
 def alone(currents: tuple[Current, ...], model: sp.LIF, n: int = 1) -> sp.Network:
     network = sp.Network()
     network.add_population("cells", n, model)
+    network.add_population("plain", 1, sp.LIF())  # silent: all tests here run the code of both kinds
     for current in currents:
         network.add_input("cells", current)
     return network

@@ -47,7 +47,7 @@ from sparseprop_dist.state import CONSTANT, DELAYED_32, DELAYED_64
 SCHEDULES = (slab, ordered)
 MOST = 1e-9
 """ms"""
-SEEDS, LONGEST = (range(3), 1000.0) if ENABLED else (range(1), 4.0)
+SEEDS, LONGEST = (range(2), 400.0) if ENABLED else (range(1), 4.0)
 """Where the tests of kernels run as plain Python, they see less (ms)."""
 
 

@@ -46,7 +46,7 @@ from sparseprop_dist.simulate import simulate
 
 MOST = 1e-9
 """ms"""
-SEEDS, LONGEST = (range(3), 1000.0) if ENABLED else (range(1), 4.0)
+SEEDS, LONGEST = (range(2), 400.0) if ENABLED else (range(1), 4.0)
 """Where the tests of kernels run as plain Python, they see less (ms)."""
 HERE = PRESETS | {name: SPECIAL[name] for name in ("equality", "equality_perfect")}
 LIF_ONLY = [name for name, kind in HERE.items() if set(kind.models) <= {"lif", "perfect"}]

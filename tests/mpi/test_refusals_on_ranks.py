@@ -65,11 +65,11 @@ from sparseprop_dist.engine.session import Session
 
 whole, calls = Session.advance, []
 
-def broken(session, until):
+def broken(session, until, watch=None):
     calls.append(until)
     if exchange.world().rank == 1 and len(calls) > 3:
         {failure}
-    return whole(session, until)
+    return whole(session, until, watch)
 
 Session.advance = broken
 cli.main(sys.argv[1:])
