@@ -16,7 +16,7 @@ from networks import Run, emitted, network_of, plain, poisson_events, whole
 from sparseprop_dist.description import Network
 from sparseprop_dist.engine import instant, ordered, slab
 
-UNTIL = 25.0
+UNTIL = 15.0
 """ms: plain Python is slow."""
 
 

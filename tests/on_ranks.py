@@ -38,7 +38,7 @@ PRESETS = {
 
 MOST_WINDOWS = 200
 """Of the longest kind, in a run: each is an exchange between all ranks, and ranks share cores here."""
-IN_SHORT_WINDOWS = ("driven-21", "ties_few-22", "cascade_free-22", "refractory_input-21", "brunel", "mixed")
+IN_SHORT_WINDOWS = ("ties_few-22", "refractory_input-21", "mixed")
 
 
 def runs() -> Iterator[tuple[str, Network, float, float]]:

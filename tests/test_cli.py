@@ -293,7 +293,10 @@ def test_exception_on_one_rank_ends_the_job(mpirun, tmp_path, error, status, tol
 
 def test_interrupt_ends_a_run(tmp_path):
     command = [sys.executable, *COMMAND, "run", str(SMALL), "--until", "1e7", "--output", str(tmp_path / "run"), "--progress", "lines"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # a shell starts jobs in the background deaf to it
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    )
     try:
         deadline = time.monotonic() + 120.0  # a cold cache is compiled first
         while not (tmp_path / "run" / "spikes.zarr").exists() and time.monotonic() < deadline:
@@ -307,12 +310,11 @@ def test_interrupt_ends_a_run(tmp_path):
     assert err.splitlines()[-1] == "sparseprop: interrupted"
 
 
-@pytest.mark.speed
-def test_start_of_a_tiny_run_with_a_warm_cache(tmp_path):
-    """Under 2 s on an idle machine; the fastest of three, since other work may share it."""
-    seconds = []
-    for number in range(4):  # the first fills the cache
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, *COMMAND, "run", SMALL, "--until", "10", "--output", tmp_path / str(number), "--quiet"], check=True)
-        seconds.append(time.perf_counter() - begin)
-    assert min(seconds[1:]) < 2.0
+def test_a_run_with_a_warm_cache_compiles_nothing(tmp_path):
+    """The warm-up makes all that a run needs: it starts in a second, once another run has filled the cache."""
+    for number in range(2):
+        command = [sys.executable, *COMMAND, "run", SMALL, "--until", "10", "--output", tmp_path / str(number), "--quiet"]
+        environment = {**os.environ, "NUMBA_DEBUG_CACHE": "1"}
+        ended = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert "[cache] data loaded" in ended.stdout
+    assert "saved" not in ended.stdout

@@ -38,7 +38,6 @@ from sparseprop_dist.models.flow_sides import positions, potentials
 from sparseprop_dist.models.flow_table import CEILING, MOST_ERROR, measured
 from sparseprop_dist.models.flow_text import parsed
 from sparseprop_dist.models.lif import LIF
-from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.rules import FixedIndegree, Pairs
 from sparseprop_dist.simulate import simulate
 from sparseprop_dist.toml_text import dumps
@@ -351,13 +350,12 @@ def busy(seed: int = 0) -> Network:
     """EIF and other flows, above and below, with and without delays, refractoriness shorter and longer than a slab, Poisson inputs."""
     network = Network(seed=seed)
     network.add_population("eif", 30, EIF(I_e=Uniform(300.0, 800.0), t_ref=Uniform(0.01, 3.0), V_m=Uniform(-65.0, -51.0)))
-    network.add_population("lif", 20, LIF(E_L=-54.0, V_m=Uniform(-70.0, -55.0)))
+    network.add_population("leaky", 20, Flow("(-54 - V) / 10", V_th=-55.0, V_reset=-70.0, t_ref=2.0, V_m=Uniform(-70.0, -55.0)))
     network.add_population("flow", 30, Flow(QUARTIC, V_th=-45.0, V_reset=-57.0, t_ref=0.2, V_m=Uniform(-59.0, -51.0)))
-    network.add_population("qif", 10, QIF(I=0.3, V_m=Uniform(-3.0, 3.0)))
-    names = ["eif", "lif", "flow", "qif"]
+    names = ["eif", "leaky", "flow"]
     network.connect("eif", names, FixedIndegree(5), weight=0.8, delay=1.3)
     network.connect("flow", names, FixedIndegree(5), weight=-0.7, delay=Uniform(0.6, 3.0))
-    network.connect("lif", names, FixedIndegree(6), weight=0.31, delay=0.0)
+    network.connect("leaky", names, FixedIndegree(6), weight=0.31, delay=0.0)
     network.connect("eif", names, FixedIndegree(6), weight=-0.27, delay=0.0)
     network.add_input(names, Poisson(800.0), weight=1.1)
     network.add_input(names, Poisson(300.0), weight=-1.3)

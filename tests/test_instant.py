@@ -46,7 +46,7 @@ from sparseprop_dist.simulate import simulate
 
 MOST = 1e-9
 """ms"""
-SEEDS, LONGEST = (range(2), 400.0) if ENABLED else (range(1), 4.0)
+SEEDS, LONGEST = (range(2), 400.0) if ENABLED else (range(1), 2.5)
 """Where the tests of kernels run as plain Python, they see less (ms)."""
 HERE = PRESETS | {name: SPECIAL[name] for name in ("equality", "equality_perfect")}
 LIF_ONLY = [name for name, kind in HERE.items() if set(kind.models) <= {"lif", "perfect"}]
@@ -304,8 +304,9 @@ def alterations(until: float) -> Iterator[Run]:
 
 
 @pytest.mark.kernels
-@pytest.mark.bounds
-@pytest.mark.parametrize("preset", ["generations", "delays", "no_refractory", "inhibitory", "qif_driven", "qif_finite"])
+@pytest.mark.parametrize(
+    "preset", [pytest.param("generations", marks=pytest.mark.bounds), "delays", "no_refractory", "inhibitory", "qif_driven", "qif_finite"]
+)
 def test_windows_pieces_buffers_and_the_origin(preset: str) -> None:
     for seed in SEEDS:
         case = instant_case(seed, preset)

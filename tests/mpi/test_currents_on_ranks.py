@@ -1,4 +1,4 @@
-"""Currents that vary in time: the same spikes on any number of ranks, bit for bit, with delays and without."""
+"""Currents that vary in time: the same spikes on any number of ranks, bit for bit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from sparseprop_dist.store import spikes
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("without_delay", [True, False])
-def test_spikes_do_not_depend_on_ranks(mpirun: Any, tmp_path: Path, without_delay: bool) -> None:
-    sp.dump(network_of(7, without_delay), tmp_path / "net.toml")
+def test_spikes_do_not_depend_on_ranks(mpirun: Any, tmp_path: Path) -> None:
+    sp.dump(network_of(7, instant_share=False), tmp_path / "net.toml")
     found = []
     for n in (1, 2, 3):
         out = tmp_path / str(n)

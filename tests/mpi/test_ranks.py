@@ -29,7 +29,7 @@ def test_spikes_do_not_depend_on_ranks_or_windows(mpirun: Any, tmp_path: Path) -
         folder = tmp_path / str(n)
         folder.mkdir()
         found[n] = json.loads(mpirun(n, [TESTS / "on_ranks.py", folder], timeout=200.0).stdout)
-    assert len(found[1]) > 35
+    assert len(found[1]) > 30
     for n in RANKS[1:]:
         assert found[n] == found[1]
     for name, digest in found[1].items():  # nor on windows, nor on the schedule

@@ -32,7 +32,7 @@ for case in REFUSED:
 
 def test_every_mistake_on_three_ranks(mpirun, tmp_path):
     script = written(tmp_path, EVERY_MISTAKE)
-    told = mpirun(3, [script], timeout=90.0, env=TESTS).stderr
+    told = mpirun(3, [script], timeout=250.0, env=TESTS).stderr
     found = {part.splitlines()[0]: part.splitlines()[1:] for part in told.split("== ")[1:]}
     assert list(found) == [case.name for case in REFUSED]
     for case in REFUSED:
