@@ -7,7 +7,7 @@ said to act. Invariant: where that tick lies ahead, there is an entry for it; an
 import numpy as np
 
 from ..jit import inner, merged, prefetch
-from ..models.protocol import candidates, is_resting, mark, own_event
+from ..models.protocol import UNKNOWN, candidates, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from ..state import NO_TRIGGER, Counter
 from .arrivals import row_of
@@ -162,15 +162,20 @@ def open_until(w, piece, offset):
 
 
 @merged
-def foreseen(w, piece, limit, box):
-    """Write the spikes that neurons will make by themselves before the offset ``limit`` if nothing else happens, as `rounds` tells them;
-    return their number, some perhaps twice. As far as there is room."""
+def foreseen(w, piece, now, limit, box):
+    """Write the spikes that neurons will make by themselves in [now, limit) if nothing else happens, as `rounds` tells them; return their
+    number, some perhaps twice. As far as there is room. Entries of neurons that were inhibited since are too early: those are asked anew."""
     while w.counters[Counter.BUCKET] < BUCKETS - 1 and piece.a + ((w.counters[Counter.BUCKET] + 1) << piece.shift) < limit:
         open_bucket(w, piece)
     n = 0
     for k in range(w.counters[Counter.HEAP]):
         offset, i = piece.a + (w.scratch.heap[k] >> LOCAL_BITS), w.scratch.heap[k] & LOCAL_MASK
-        if offset < limit and n < box.shape[0] and w.scratch.own[i, 0] == piece.start + offset and not is_resting(w.model, i):
+        if offset >= limit or n == box.shape[0] or w.scratch.own[i, 0] != piece.start + offset or is_resting(w.model, i):
+            continue
+        seen = mark(w.model, i)
+        if seen != w.scratch.own[i, 1] or seen == UNKNOWN:
+            offset = own_event(w.model, i, piece.start, now)
+        if offset < limit:
             box[n, 0], box[n, 1], box[n, 3] = piece.start + offset, NO_TRIGGER, 0
             box[n, 2] = gid_of(w.blocks, i) << 32 | LOW
             n += 1

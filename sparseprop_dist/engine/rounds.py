@@ -18,7 +18,7 @@ from .watch import read_until
 
 LOW = (1 << 32) - 1
 GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
-FEW, MANY = 3, 4
+FEW, MANY = 2, 2
 """A window that was settled in so few rounds may be longer next time; in more than the second, it must be shorter."""
 
 
@@ -60,7 +60,7 @@ def _begin_window(w, piece, now, limit, box):
     counters[Counter.WINDOW], counters[Counter.LOG] = counters[Counter.EMITTED], 0
     counters[Counter.REMOTE], counters[Counter.REMOTES] = 0, 0
     counters[Counter.DONE], counters[Counter.FAILED], counters[Counter.CHANGED] = now, OK, 1
-    n, distinct = foreseen(w, piece, limit, box), np.int64(0)
+    n, distinct = foreseen(w, piece, now, limit, box), np.int64(0)
     _sort(box, n)
     for m in range(n):
         if distinct == 0 or box[m, 0] != box[distinct - 1, 0] or box[m, 2] != box[distinct - 1, 2]:
