@@ -102,18 +102,20 @@ def take_own(w, piece, now):
 
 
 @merged
-def _fetch_pointers(blocks, synapses, i):
+def fetch_pointers(blocks, synapses, gid):
+    """Fetch where the rows of a source are that it reaches without delay."""
     for p in range(synapses.kind.size):
-        row = row_of(synapses, p, gid_of(blocks, i)) if synapses.instant[p] else -1
+        row = row_of(synapses, p, gid) if synapses.instant[p] else -1
         for block in range(blocks.gid.size if row >= 0 else 0):
             if synapses.index[p, block] >= 0:
                 prefetch(synapses.row_ptr, synapses.index[p, block] + row)
 
 
 @merged
-def _fetch_rows(blocks, synapses, i):
+def fetch_rows(blocks, synapses, gid):
+    """Fetch these rows."""
     for p in range(synapses.kind.size):
-        row = row_of(synapses, p, gid_of(blocks, i)) if synapses.instant[p] else -1
+        row = row_of(synapses, p, gid) if synapses.instant[p] else -1
         for block in range(blocks.gid.size if row >= 0 else 0):
             if synapses.index[p, block] >= 0:
                 begin = synapses.row_ptr[synapses.index[p, block] + row]
@@ -130,11 +132,11 @@ def open_bucket(w, piece):
     if bucket + 2 < BUCKETS:
         k = scratch.head[bucket + 2]
         while k >= 0:
-            _fetch_pointers(w.blocks, w.synapses, np.int64(scratch.node[0, k]))
+            fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, np.int64(scratch.node[0, k])))
             k = scratch.node[1, k]
         k = scratch.head[bucket + 1]
         while k >= 0:
-            _fetch_rows(w.blocks, w.synapses, np.int64(scratch.node[0, k]))
+            fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(scratch.node[0, k])))
             k = scratch.node[1, k]
     while True:
         i = np.int64(take(scratch.node, scratch.head, bucket))
@@ -164,7 +166,8 @@ def open_until(w, piece, offset):
 @merged
 def foreseen(w, piece, now, limit, box):
     """Write the spikes that neurons will make by themselves in [now, limit) if nothing else happens, as `rounds` tells them; return their
-    number, some perhaps twice. As far as there is room. Entries of neurons that were inhibited since are too early: those are asked anew."""
+    number, some perhaps twice. As far as there is room. Entries of neurons that were inhibited since are too early: these are asked
+    anew."""
     while w.counters[Counter.BUCKET] < BUCKETS - 1 and piece.a + ((w.counters[Counter.BUCKET] + 1) << piece.shift) < limit:
         open_bucket(w, piece)
     n = 0

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import CASCADE, LOG_FULL, MEET, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, STATE_OVERFLOW, WIRE_FULL
 from ..jit import allgather, inner, merged, njit
 from ..state import CHANGED, FAILED, HEAD, HEARD, NO_ROWS, OPEN, QUIET, TOLD, WORDS, Counter
-from .agenda import foreseen
+from .agenda import fetch_pointers, fetch_rows, foreseen
 from .arrivals import row_of
 from .instant import run
 from .procedural import words_of
@@ -125,6 +125,10 @@ def _respond(w, piece, now, limit, inbox, n_in, outbox, n_out):
         return OK, n_out
     if first >= 0:
         take_back(w, piece, back)
+        for m in range(n_in):
+            fetch_pointers(w.blocks, w.synapses, inbox[m, 2] >> 32)
+        for m in range(n_in):
+            fetch_rows(w.blocks, w.synapses, inbox[m, 2] >> 32)
     counters[Counter.DONE] = back
     status = run(w, piece, limit)
     if status in (LOG_FULL, QUEUE_FULL):
