@@ -158,8 +158,10 @@ WORDS = 4
 """Of a spike that ranks tell each other in a round: time, trigger time, gid and trigger gid, generation."""
 HEAD = 2
 """Words before the spikes in a message: their number, and a flag."""
-QUIET, FAILED, CHANGED = 0, 1, 2
+QUIET, FAILED, CHANGED = 0, 1 << 8, 2 << 8
 """Flags: what a rank tells is what it told before; and its run failed; or it is not. The largest counts."""
+WISH = (1 << 8) - 1
+"""Below the flag: how much shorter than they may be a rank wants pieces to be (SHORTER). Of a window that is settled, the largest wish."""
 OPEN, TOLD, HEARD = 0, 1, 2
 """Phases of a window that ranks settle: it is to begin; own spikes are to be told; those of others are in the inbox."""
 
@@ -316,4 +318,7 @@ class Counter(IntEnum):
     ROUNDS = 41  # that they took
     ROUNDS_BEFORE = 42  # ROUNDS when the window began
     TELLS = 43  # spikes told in them
-    SIZE = 44  # entries in all
+    WISHED = 44  # what SHORTER should be, as this rank has it
+    AGREED = 45  # and as all ranks have it
+    AHEAD = 46  # entry of the bucket after the one at hand whose rows are fetched next, or -1
+    SIZE = 47  # entries in all

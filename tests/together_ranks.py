@@ -17,7 +17,7 @@ from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.session import SPIKE, empty_log, empty_remote
 from sparseprop_dist.engine.together import Together
 from sparseprop_dist.errors import SimulationError
-from sparseprop_dist.state import CHANGED, WORDS, Counter
+from sparseprop_dist.state import CHANGED, WISH, WORDS, Counter
 
 PATIENCE = 60.0
 """Seconds that a rank waits for the others, before the test fails."""
@@ -52,7 +52,7 @@ class Ranks:
         def told(spikes: np.ndarray, flag: int) -> tuple[np.ndarray, int]:
             nonlocal changed
             given = self.collect(rank, (spikes.copy(), flag))
-            changed = changed + 1 if max(flag for _, flag in given) == CHANGED else 0
+            changed = changed + 1 if max(flag for _, flag in given) & ~WISH == CHANGED else 0
             assert changed < MOST_ROUNDS, "rounds without end"
             return np.concatenate([spikes[:0], *(s for k, (s, _) in enumerate(given) if k != rank)]), max(flag for _, flag in given)
 

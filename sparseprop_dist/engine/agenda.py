@@ -18,6 +18,8 @@ IN_BUCKET = 8
 """Entries that a bucket should have, so that opening them and going through the heap cost the same: what the last sweep found decides."""
 LINE = 16
 """Words in a line of the cache."""
+SOON = 8
+"""Neurons ahead of the one at hand whose entry is fetched."""
 MOST_LINES = 64
 """Lines of a row that are fetched ahead; what follows them the processor finds by itself."""
 
@@ -64,6 +66,7 @@ def schedule(w, piece, i, now):
 def sweep(w, piece, now):
     """Fill the buckets anew with all neurons that may act by themselves in [now, b)."""
     clear(w.scratch.head)
+    w.counters[Counter.AHEAD] = -1
     w.counters[Counter.HEAP], w.counters[Counter.FULL], w.counters[Counter.BUCKET] = 0, 0, -1
     w.counters[Counter.ENTRIES] = 0
     for block in range(w.blocks.gid.size):
@@ -72,6 +75,7 @@ def sweep(w, piece, now):
         n = candidates(w.model, first, n_neurons, w.blocks.alike[block], piece.start, now, piece.b, w.scratch.found)
         w.counters[Counter.ENTRIES] += n
         for k in range(n):
+            prefetch(w.scratch.own, 2 * (first + np.int64(w.scratch.found[min(k + SOON, n - 1)])))
             schedule(w, piece, first + np.int64(w.scratch.found[k]), now - 1)
 
 
@@ -95,6 +99,7 @@ def take_own(w, piece, now):
     """Take the first entry off the heap; return its neuron, or -1 if it is void."""
     i = w.scratch.heap[0] & LOCAL_MASK
     w.counters[Counter.HEAP] = pop(w.scratch.heap, w.counters[Counter.HEAP])
+    fetch_one(w)
     if w.scratch.own[i, 0] != piece.start + now:
         return np.int64(-1)
     w.scratch.own[i, 0] = -1
@@ -125,6 +130,15 @@ def fetch_rows(blocks, synapses, gid):
 
 
 @merged
+def fetch_one(w):
+    """Fetch the rows of the next entry of the bucket after the one at hand: one for each that is taken, as memory can follow."""
+    k = w.counters[Counter.AHEAD]
+    if k >= 0:
+        fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(w.scratch.node[0, k])))
+        w.counters[Counter.AHEAD] = w.scratch.node[1, k]
+
+
+@merged
 def open_bucket(w, piece):
     """Go on to the next bucket: put its entries on the heap, and fetch what they and the entries after them will read."""
     w.counters[Counter.BUCKET] += 1
@@ -132,12 +146,14 @@ def open_bucket(w, piece):
     if bucket + 2 < BUCKETS:
         k = scratch.head[bucket + 2]
         while k >= 0:
-            fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, np.int64(scratch.node[0, k])))
+            i = np.int64(scratch.node[0, k])
+            fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, i))
+            prefetch(scratch.own, 2 * i)
+            prefetch(scratch.fired, i)
             k = scratch.node[1, k]
-        k = scratch.head[bucket + 1]
-        while k >= 0:
-            fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(scratch.node[0, k])))
-            k = scratch.node[1, k]
+        while w.counters[Counter.AHEAD] >= 0:
+            fetch_one(w)
+        w.counters[Counter.AHEAD] = scratch.head[bucket + 1]
     while True:
         i = np.int64(take(scratch.node, scratch.head, bucket))
         if i < 0:

@@ -145,7 +145,7 @@ def _advance(w, until, slab_bits, piece_bits):
             status = end(w, here, slab_bits)
         if status != OK:
             return status
-        _adapt(w)
+        w.counters[Counter.SHORTER] = wished(w)
     return OK
 
 
@@ -164,11 +164,12 @@ def list_now(w, drive, until, slab_bits, piece_bits):
 
 
 @merged
-def _adapt(w):
-    """Choose the length of the next piece: as long as going over all neurons costs more than those found that come to nothing, it may be
-    longer."""
-    found = w.counters[Counter.ENTRIES]
-    if found > FEW and found * FOUND > 2 * w.blocks.first[-1] and w.counters[Counter.SHORTER] < MOST_SHORTER:
-        w.counters[Counter.SHORTER] += 1
-    elif 2 * found * FOUND < w.blocks.first[-1] and w.counters[Counter.SHORTER] > 0:
-        w.counters[Counter.SHORTER] -= 1
+def wished(w):
+    """Return what SHORTER should be for the next piece: as long as going over all neurons costs more than those found that come to nothing,
+    it may be longer."""
+    found, shorter = w.counters[Counter.ENTRIES], w.counters[Counter.SHORTER]
+    if found > FEW and found * FOUND > 2 * w.blocks.first[-1] and shorter < MOST_SHORTER:
+        return shorter + 1
+    if 2 * found * FOUND < w.blocks.first[-1] and shorter > 0:
+        return shorter - 1
+    return shorter

@@ -8,10 +8,10 @@ import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, MEET, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, STATE_OVERFLOW, WIRE_FULL
 from ..jit import allgather, inner, merged, njit
-from ..state import CHANGED, FAILED, HEAD, HEARD, NO_ROWS, OPEN, QUIET, TOLD, WORDS, Counter
+from ..state import CHANGED, FAILED, HEAD, HEARD, NO_ROWS, OPEN, QUIET, TOLD, WISH, WORDS, Counter
 from .agenda import fetch_pointers, fetch_rows, foreseen
 from .arrivals import row_of
-from .instant import run
+from .instant import run, wished
 from .procedural import words_of
 from .tick import take_back
 from .watch import read_until
@@ -201,15 +201,17 @@ def _close(w):
     elif rounds <= FEW and c[Counter.LIMIT] - c[Counter.SETTLED] == length:
         c[Counter.LENGTH] = length + (length >> 3) + 1
     c[Counter.WINDOWS] += 1
+    c[Counter.AGREED] = c[Counter.MOST] & WISH
     c[Counter.SETTLED], c[Counter.PHASE] = c[Counter.LIMIT], OPEN
 
 
 @inner
 def flag_of(counters):
-    """Return the flag that goes with the own spikes. A run that failed counts once nobody tells anything new, since that may avert it."""
+    """Return the flag that goes with the own spikes, and the wish. A run that failed counts once nobody tells anything new, since that may
+    avert it."""
     if counters[Counter.CHANGED]:
-        return CHANGED
-    return FAILED if counters[Counter.FAILED] != OK else QUIET
+        return CHANGED | counters[Counter.WISHED]
+    return (FAILED if counters[Counter.FAILED] != OK else QUIET) | counters[Counter.WISHED]
 
 
 @inner
@@ -245,6 +247,7 @@ def settle(w, piece, box, inbox, wire):
     MEET: tell the others the first OUT spikes of ``box`` with `flag_of`, put theirs into ``inbox`` (IN, MOST), and say so (HEARD).
     """
     c = w.counters
+    c[Counter.WISHED] = wished(w)
     while c[Counter.SETTLED] < piece.b:
         if c[Counter.PHASE] == OPEN:
             status = _open(w, piece, box)
@@ -257,10 +260,10 @@ def settle(w, piece, box, inbox, wire):
             if status != OK:
                 return status
             c[Counter.PHASE] = HEARD
-        if c[Counter.MOST] != CHANGED:
+        if c[Counter.MOST] & ~WISH != CHANGED:
             c[Counter.ROUNDS] += 1
             c[Counter.TELLS] += c[Counter.OUT]
-            if c[Counter.MOST] == FAILED:
+            if c[Counter.MOST] & ~WISH == FAILED:
                 return RUN_FAILED
             _close(w)
             continue

@@ -65,9 +65,10 @@ class Together:
         if session.log.tick.size == 0:
             session.log, session.remote = empty_log(1 << 12), empty_remote(1024)
         while session.counters[Counter.NOW] < until:
-            status, piece = instant.begin(session.work, until, part.slab_bits, session.piece_bits)
+            piece_bits = max(0, session.piece_bits - int(session.counters[Counter.SHORTER]))
+            status, piece = instant.begin(session.work, until, part.slab_bits, piece_bits)
             if status == NOT_LISTED:
-                status = instant.list_now(session.work, part.drive, until, part.slab_bits, session.piece_bits)
+                status = instant.list_now(session.work, part.drive, until, part.slab_bits, piece_bits)
                 if status == OK:
                     continue
             if status != OK:
@@ -81,6 +82,8 @@ class Together:
             status = instant.end(session.work, piece, part.slab_bits)
             if status != OK:
                 session.mend(status)
+                continue
+            session.counters[Counter.SHORTER] = session.counters[Counter.AGREED]
         return session.spikes()
 
     def _go_on(self, status: int, piece: Piece) -> None:

@@ -14,7 +14,7 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import implements, inline, merged, python_body
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, python_body
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -40,6 +40,13 @@ ABSORB = -(1 << 61)
 """State of a refractory neuron that ignores its inputs: whatever is added in a slab, it stays far below threshold."""
 LIMIT = 1 << 60
 """States beyond this are an overflow."""
+STRETCH = 64
+"""Neurons that are looked at together, by vector instructions."""
+NEAR_BITS = 50
+NEAR = 1 << NEAR_BITS
+MIDDLE = 3.0 * 2.0**51
+"""Floats within 2^51 of it are the integers."""
+MIDDLE_BITS = int(np.float64(MIDDLE).view(np.int64))
 FREE = -1
 """Release tick of a neuron that is not refractory."""
 
@@ -249,6 +256,22 @@ def _beyond(model, first, n):
     return culprit
 
 
+@merged
+def _decay_alike(y, factor, drift):
+    """Set ``y`` to ``rint(y factor + drift)``. No instruction before AVX-512 turns integers into floats four at a time: where all of a
+    stretch are below 2^50 in size, the low bits of a float near 3 * 2^51 are the integer, and its addition rounds as `rint` does."""
+    for begin in range(0, y.size, STRETCH):
+        part, outside = y[begin : begin + STRETCH], np.int64(abs(drift) >= NEAR)
+        for k in range(part.size):
+            outside |= (part[k] + NEAR) >> (NEAR_BITS + 1)
+        if outside:
+            for k in range(part.size):
+                part[k] = np.int64(np.rint(part[k] * factor + drift))
+        else:
+            for k in range(part.size):
+                part[k] = float_bits((bits_float(part[k] + MIDDLE_BITS) - MIDDLE) * factor + drift + MIDDLE) - MIDDLE_BITS
+
+
 @implements(carry, LIFRecord)
 def _carry(model, first, n, start):
     y, decay, slope = model.y[first : first + n], model.decay[first : first + n], model.slope[first : first + n]
@@ -262,9 +285,7 @@ def _carry(model, first, n, start):
         for k in range(n):
             y[k] = np.int64(np.rint(y[k] * decay[k] + slope[k] * (2.0 * model.half)))
     else:
-        factor, drift = decay[0], slope[0] * (2.0 * model.half)
-        for k in range(n):
-            y[k] = np.int64(np.rint(y[k] * factor + drift))
+        _decay_alike(y, decay[0], slope[0] * (2.0 * model.half))
 
 
 @implements(potential, LIFRecord)
