@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from sparseprop_dist.configuration import Configuration
     from sparseprop_dist.description import Input, Network, Population, Projection
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
-    from sparseprop_dist.errors import InputError, SimulationError
+    from sparseprop_dist.errors import InputError, Interrupted, SimulationError
+    from sparseprop_dist.heartbeat import status
     from sparseprop_dist.inputs import Poisson, SampledCurrent, SineCurrent, SpikeTrains, StepCurrent
+    from sparseprop_dist.interruption import Checkpoints
     from sparseprop_dist.models.eif import EIF
     from sparseprop_dist.models.flow import Flow
     from sparseprop_dist.models.intfire1 import IntFire1
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.plan import plan
     from sparseprop_dist.recordings import Recording
     from sparseprop_dist.result import Result
+    from sparseprop_dist.resume import resume
     from sparseprop_dist.rules import (
         AllToAll,
         FixedIndegree,
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
         Pairs,
         PairwiseBernoulli,
     )
-    from sparseprop_dist.simulate import simulate
+    from sparseprop_dist.simulate import Simulation, simulate
     from sparseprop_dist.toml_text import dump, dumps
 
 __version__ = "0.1.0"
@@ -45,6 +48,7 @@ __all__ = [
     "LIF",
     "QIF",
     "AllToAll",
+    "Checkpoints",
     "Configuration",
     "FixedIndegree",
     "FixedOutdegree",
@@ -53,6 +57,7 @@ __all__ = [
     "Input",
     "InputError",
     "IntFire1",
+    "Interrupted",
     "LIFPscExp",
     "Lognormal",
     "Network",
@@ -66,6 +71,7 @@ __all__ = [
     "Recording",
     "Result",
     "SampledCurrent",
+    "Simulation",
     "SimulationError",
     "SineCurrent",
     "SpikeTrains",
@@ -77,7 +83,9 @@ __all__ = [
     "load_pairs",
     "load_spikes",
     "plan",
+    "resume",
     "simulate",
+    "status",
 ]
 
 _HOME = {
@@ -94,8 +102,10 @@ _HOME = {
     "configuration": ("Configuration",),
     "description": ("Input", "Network", "Population", "Projection"),
     "distributions": ("Lognormal", "Normal", "Uniform"),
-    "errors": ("InputError", "SimulationError"),
+    "errors": ("InputError", "Interrupted", "SimulationError"),
+    "heartbeat": ("status",),
     "inputs": ("Poisson", "SampledCurrent", "SineCurrent", "SpikeTrains", "StepCurrent"),
+    "interruption": ("Checkpoints",),
     "models.eif": ("EIF",),
     "models.flow": ("Flow",),
     "models.intfire1": ("IntFire1",),
@@ -106,7 +116,8 @@ _HOME = {
     "plan": ("plan",),
     "recordings": ("Recording",),
     "result": ("Result",),
-    "simulate": ("simulate",),
+    "resume": ("resume",),
+    "simulate": ("Simulation", "simulate"),
     "toml_text": ("dump", "dumps"),
 }
 

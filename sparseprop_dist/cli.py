@@ -2,7 +2,8 @@
 
 Owns everything that is printed and the only reading of argv. Holds no logic of its own: each command is a few calls of the layers below.
 
-Exit statuses: 0 done; 1 the run could not go on, or a defect; 2 bad input (one sentence, no traceback); 130 interrupted.
+Exit statuses: 0 done; 1 the run could not go on, or a defect; 2 bad input (one sentence, no traceback); 85 stopped after a checkpoint,
+to be resumed; 130 interrupted.
 """
 
 import contextlib
@@ -11,15 +12,18 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from sparseprop_dist.errors import InputError, SimulationError
+from sparseprop_dist.errors import InputError, Interrupted, SimulationError
+from sparseprop_dist.report import info_rows, summary_rows, table
 
+RESUME_ME = 85
+"""Of a run that stopped in time, after a checkpoint: EX_TEMPFAIL is 75, and HTCondor's users know 85 as "resume me"."""
 INTERRUPTED = 130
 """What typer returns for KeyboardInterrupt, and shells expect."""
 
@@ -55,24 +59,53 @@ def _milliseconds(text: str) -> float:
     raise typer.BadParameter(f'"{text}" is given; give a number of ms above 0')
 
 
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.0 < (value := float(text)) < math.inf:
+            return value
+    raise typer.BadParameter(f'"{text}" is given; give a number of seconds above 0')
+
+
+Until = Annotated[float | None, typer.Option(parser=_milliseconds, metavar="MS", help="End of the run; without it, what CONFIG says.")]
+Window = Annotated[
+    float | None, typer.Option(parser=_milliseconds, metavar="MS", help="Exchange at least this often; the spikes do not depend on it.")
+]
+ScheduleOption = Annotated[Schedule | None, typer.Option(help="How to order the work; the spikes do not depend on it.")]
+Picture = Annotated[bool, typer.Option("--picture", help="Also draw raster.png in the run directory.")]
+Style = Annotated[ProgressStyle, typer.Option(help="auto: a bar on a terminal, lines elsewhere.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors and warnings only.")]
+Every = Annotated[
+    float | None, typer.Option(parser=_milliseconds, metavar="MS", help="Write a checkpoint every so many ms of simulated time.")
+]
+EveryWall = Annotated[
+    float | None, typer.Option(parser=_seconds, metavar="S", help="Write a checkpoint every so many seconds; 900 if nothing is said.")
+]
+Keep = Annotated[int | None, typer.Option(metavar="N", help="Keep the last N checkpoints; 2 if nothing is said.")]
+WallLimit = Annotated[
+    float | None,
+    typer.Option(parser=_seconds, metavar="S", help="Stop in time, after a checkpoint, with exit status 85."),
+]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")]
+
+
 @app.command()
 def run(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Network description: .toml, or the .json of a SONATA simulation.")],
-    until: Annotated[
-        float | None, typer.Option(parser=_milliseconds, metavar="MS", help="End of the run; without it, what CONFIG says.")
-    ] = None,
+    until: Until = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run directory, new or empty; without it, what CONFIG says or CONFIG_run.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print partition, memory and lookahead; simulate nothing.")] = False,
-    window: Annotated[
-        float | None, typer.Option(parser=_milliseconds, metavar="MS", help="Exchange at least this often; the spikes do not depend on it.")
-    ] = None,
-    schedule: Annotated[Schedule | None, typer.Option(help="How to order the work; the spikes do not depend on it.")] = None,
-    picture: Annotated[bool, typer.Option("--picture", help="Also draw raster.png in the run directory.")] = False,
-    progress: Annotated[ProgressStyle, typer.Option(help="auto: a bar on a terminal, lines elsewhere.")] = ProgressStyle.AUTO,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and warnings only.")] = False,
+    window: Window = None,
+    schedule: ScheduleOption = None,
+    checkpoint_every: Every = None,
+    checkpoint_wall: EveryWall = None,
+    keep: Keep = None,
+    wall_limit: WallLimit = None,
+    picture: Picture = False,
+    progress: Style = ProgressStyle.AUTO,
+    quiet: Quiet = False,
 ) -> None:
     """Simulate a network; under mpiexec or srun, on all ranks."""
     from sparseprop_dist.network_file import load
@@ -89,6 +122,7 @@ def run(
     if until is None:
         raise InputError(f'"{config}" does not say how long to simulate; give --until MS, or until in its table [run]')
     directory = output or Path(found.output or f"{config.stem}_run")
+    from sparseprop_dist.interruption import changed
     from sparseprop_dist.simulate import simulate
 
     style = ProgressStyle.NONE if quiet or communicator.rank else progress
@@ -100,7 +134,44 @@ def run(
             window=found.window if window is None else window,
             schedule=schedule or found.schedule or "auto",
             progress=reporter,
+            checkpoints=changed(found.checkpoints, every=checkpoint_every, every_wall=checkpoint_wall, keep=keep),
+            wall_limit=wall_limit,
+            file=config.absolute(),
         )
+    _conclude(communicator, result, directory, picture, quiet)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    run_dir: RunDir,
+    until: Annotated[
+        float | None, typer.Option(parser=_milliseconds, metavar="MS", help="A new end, beyond the one that the run had.")
+    ] = None,
+    window: Window = None,
+    schedule: ScheduleOption = None,
+    checkpoint_every: Every = None,
+    checkpoint_wall: EveryWall = None,
+    keep: Keep = None,
+    wall_limit: WallLimit = None,
+    picture: Picture = False,
+    progress: Style = ProgressStyle.AUTO,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run from its newest checkpoint that is whole; on any number of ranks."""
+    from sparseprop_dist.resume import resumed
+
+    communicator = context.obj
+    given = {"every": checkpoint_every, "every_wall": checkpoint_wall, "keep": keep}
+    simulation = resumed(run_dir, until, change=given, window=window, schedule=schedule or "auto", comm=communicator, wall_limit=wall_limit)
+    style = ProgressStyle.NONE if quiet or communicator.rank else progress
+    with _progress(simulation.until, simulation.n_neurons, style) as reporter:
+        simulation.progress = reporter
+        result = simulation.finish()
+    _conclude(communicator, result, run_dir, picture, quiet)
+
+
+def _conclude(communicator: Any, result: Any, directory: Path, picture: bool, quiet: bool) -> None:
     if communicator.rank:
         return
     drawn = None
@@ -109,13 +180,23 @@ def run(
 
         drawn = draw(directory)
     if not quiet:
-        print(_table(summary_rows(result.summary, directory, drawn)))
+        print(table(summary_rows(result.summary, directory, drawn)))
+
+
+@app.command()
+def status(context: typer.Context, run_dir: RunDir) -> None:
+    """Print how far a run is, while it goes on or after it."""
+    if context.obj.rank == 0:
+        from sparseprop_dist.heartbeat import status as read
+        from sparseprop_dist.heartbeat import status_rows
+
+        print(table(status_rows(read(run_dir))))
 
 
 @app.command()
 def export(
     context: typer.Context,
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")],
+    run_dir: RunDir,
     sonata: Annotated[Path, typer.Option(metavar="FILE.h5", help="SONATA spike file to write; it must not exist.")],
 ) -> None:
     """Write the spikes of a run for other tools."""
@@ -130,7 +211,7 @@ def export(
 def info(context: typer.Context) -> None:
     """Print versions, MPI, threads and CPU: what a bug report needs."""
     if context.obj.rank == 0:
-        print(_table(info_rows(context.obj)))
+        print(table(info_rows(context.obj)))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -158,6 +239,8 @@ def _run_command(communicator: Any, arguments: list[str]) -> int:
         return _end_together(communicator, 2, str(error))
     except SimulationError as error:
         return _end_together(communicator, 1, str(error))
+    except Interrupted as stopped:
+        return _end_together(communicator, RESUME_ME, str(stopped), kind="")
     except MemoryError:
         return _end_together(communicator, 1, "there is not enough memory; --dry-run prints what the network needs on each rank")
     except Exception:
@@ -176,12 +259,12 @@ def _tell(text: str) -> None:
     sys.stderr.flush()
 
 
-def _end_together(communicator: Any, status: int, sentence: str) -> int:
+def _end_together(communicator: Any, status: int, sentence: str, kind: str = "error: ") -> int:
     """Print the sentence once if all ranks come here; a rank that comes alone prints it for itself and ends the job."""
     together = communicator.meet()
     if communicator.rank == 0 or not together:
         place = "" if together else f"rank {communicator.rank}: "
-        _tell(f"sparseprop: error: {place}{sentence}")
+        _tell(f"sparseprop: {kind}{place}{sentence}")
     if not together:
         communicator.abort(status)
     return status
@@ -235,68 +318,3 @@ def _progress(until: float, n_neurons: int, style: ProgressStyle) -> Iterator[An
 
     with Progress(until, n_neurons, stream=sys.stderr, style=style.value) as reporter:
         yield reporter
-
-
-def summary_rows(summary: Mapping[str, Any], directory: Path, picture: Path | None) -> list[tuple[str, str]]:
-    """Return (label, text) for the figures of a run and its files; figures that the summary lacks are left out."""
-    texts: list[tuple[str, str, str]] = [
-        ("neurons", "neurons", "{:,}"),
-        ("synapses", "synapses", "{:,}"),
-        ("spikes", "spikes", "{:,}"),
-        ("mean rate", "mean_rate", "{:.3f} Hz"),
-        ("CV of intervals", "cv", "{:.3f}"),
-        ("events", "events", "{:,}"),
-        ("time per event", "ns_per_event", "{:.2f} ns"),
-        ("wall time", "wall", "{:.2f} s"),
-        ("real-time factor", "real_time_factor", "{:.3g} (wall time / simulated time)"),
-        ("memory per synapse", "bytes_per_synapse", "{:.2f} bytes"),
-        ("ranks", "ranks", "{}"),
-    ]
-    rows = [(label, form.format(summary[key])) for label, key, form in texts if summary.get(key) is not None]
-    rows.append(("run directory", str(directory)))
-    if picture is not None:
-        rows.append(("picture", str(picture)))
-    return rows
-
-
-def info_rows(communicator: Any) -> list[tuple[str, str]]:
-    """Return (label, text) about this installation and machine."""
-    import importlib.metadata
-    import platform
-
-    from sparseprop_dist import __version__, jit
-
-    rows = [("sparseprop_dist", __version__), ("Python", platform.python_version())]
-    for name in ("numpy", "numba", "llvmlite", "zarr", "h5py", "dask", "pydantic", "mpi4py"):
-        try:
-            rows.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            rows.append((name, "not installed"))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return [
-        *rows,
-        ("MPI library", communicator.library or "none: one rank"),
-        ("ranks", str(communicator.size)),
-        ("threads", f"1 a rank; OMP_NUM_THREADS is {os.environ.get('OMP_NUM_THREADS', 'not set')}"),
-        ("CPU", f"{_cpu_name()}, {cores} cores for this process"),
-        ("system", platform.platform()),
-        ("compiled code", f"{jit.CACHE}{'' if jit.ENABLED else ' (not used: the JIT is off)'}"),
-    ]
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    import platform
-
-    return platform.processor() or platform.machine()
-
-
-def _table(rows: list[tuple[str, str]]) -> str:
-    width = max(len(label) for label, _ in rows)
-    return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)

@@ -22,6 +22,7 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import DISTRIBUTIONS
 from sparseprop_dist.errors import InputError, nearest
 from sparseprop_dist.inputs import Current, Poisson, SampledCurrent, SineCurrent, SpikeTrains, StepCurrent
+from sparseprop_dist.interruption import changed
 from sparseprop_dist.models.eif import EIF
 from sparseprop_dist.models.flow import Flow
 from sparseprop_dist.models.intfire1 import IntFire1
@@ -69,7 +70,13 @@ class RunTable(Table):
     until: float | None = Field(None, gt=0.0, allow_inf_nan=False, description="a positive number of ms")
     output: str | None = Field(None, min_length=1, description="the path of a directory")
     window: float | None = Field(None, gt=0.0, allow_inf_nan=False, description="a positive number of ms")
-    schedule: Literal["auto", "ordered", "slab"] | None = Field(None, description='"auto", "ordered" or "slab"')
+    schedule: Literal["auto", "ordered", "slab", "instant"] | None = Field(None, description='"auto", "slab", "instant" or "ordered"')
+
+
+class CheckpointTable(Table):
+    every: float | None = Field(None, gt=0.0, allow_inf_nan=False, description="a positive number of ms")
+    every_wall: float | None = Field(None, gt=0.0, allow_inf_nan=False, description="a positive number of seconds")
+    keep: int | None = Field(None, ge=1, description="a whole number of at least 1")
 
 
 class Document(Table):
@@ -79,6 +86,7 @@ class Document(Table):
     inputs: list[dict[str, Any]] = Field([], description="tables, each headed [[inputs]]")
     recordings: list[dict[str, Any]] = Field([], description="tables, each headed [[recordings]]")
     run: dict[str, Any] = Field({}, description="a table, [run]")
+    checkpoint: dict[str, Any] = Field({}, description="a table, [checkpoint]")
 
 
 POOL = Field(description="the name of a population, or a list of names")
@@ -195,7 +203,8 @@ def loads(text: str, folder: str | os.PathLike[str] = ".") -> Configuration:
     run = _checked(RunTable, document["run"], "[run]")
     if run["output"] is not None:
         run["output"] = os.path.normpath(folder / run["output"])
-    return Configuration(network, **run)
+    checkpoints = _checked(CheckpointTable, document["checkpoint"], "[checkpoint]")
+    return Configuration(network, **run, checkpoints=changed(None, **checkpoints) if document["checkpoint"] else None)
 
 
 def _merged(tables: Mapping[str, dict[str, Any]], name: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sparseprop_dist.description import Network
+from sparseprop_dist.interruption import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -17,5 +18,6 @@ class Configuration:
     window: float | None = None
     """ms"""
     schedule: str | None = None
+    checkpoints: Checkpoints | None = None
     path: str = ""
     """The file."""

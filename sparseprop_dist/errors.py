@@ -41,6 +41,10 @@ class SimulationError(RuntimeError):
     """A run that cannot go on, although its input was good. The message names the neuron and the time."""
 
 
+class Interrupted(RuntimeError):
+    """A run that was asked to stop, and did, after a checkpoint from which it can be resumed."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``'; did you mean "tau_m"?'`` for the known word nearest to ``word``, or an empty string."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

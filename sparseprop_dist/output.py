@@ -5,49 +5,88 @@ Owns the making of a run directory by all ranks together, and of one array out o
 
 import contextlib
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from . import recorder, store
+from . import recorder, sampling, store, tables
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed
+from .fingerprint import fingerprint
 from .record import Memory
 from .result import Spikes
-from .run_directory import RunDirectory, provenance
+from .run_directory import RECORDINGS, SPIKES, RunDirectory, provenance
 
 
-def output_of(communicator: Alone, network: Network, output: Any, until: float) -> tuple[Any, dict[str, Any]]:
-    """Return the sink of the spikes and those of recordings, by name: files in the run directory ``output``, which is made, or memory.
+@dataclass
+class Output:
+    """Sinks of a run on one rank, and the lock of its directory on rank 0."""
+
+    spikes: Any
+    tables: dict[str, Any]
+    lock: Any = None
+
+    def sealed(self) -> dict[str, Any]:
+        """Flush what this rank wrote since the last call to the disk; return its manifests by folder."""
+        folders = {f"{RECORDINGS}/{name}": table for name, table in self.tables.items()} | {SPIKES: self.spikes}
+        return {name: manifest for name, sink in folders.items() if (manifest := sink.sealed())}
+
+    def close(self) -> None:
+        """Let others write in the directory."""
+        if self.lock is not None:
+            self.lock.close()
+
+
+def new_output(communicator: Alone, network: Network, directory: Any, until: float, more: Mapping[str, Any]) -> Output:
+    """Return files in the run directory ``directory``, which is made, or memory. ``more`` is for the record of the run.
 
     Raises
     ------
     InputError
         on all ranks, if the directory cannot be made or a rank does not see it; nothing is left there.
     """
-    if output is None:
-        return Memory(), {recording.name: recorder.Memory() for recording in network.recordings}
+    if directory is None:
+        return Output(Memory(), {recording.name: sampling.Memory() for recording in network.recordings})
     hosts = sorted(set(communicator.collect(socket.gethostname())))
 
-    def create() -> None:
+    def create() -> Any:
         record = provenance(
-            config=_text(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until
-        )
-        populations = [{"name": p.name, "first": network.first(p), "size": p.size} for p in network.populations if not p.is_source]
-        stack.callback(RunDirectory.create(output, record).discard)
-        store.SpikeFile.create(output, {"n_neurons": network.n_neurons, "until": until, "populations": populations})
-        recorder.create(network, until, output)
-
-    def open_all() -> tuple[Any, dict[str, Any]]:
-        tables = {recording.name: store.RecordingFile.open(output, recording.name) for recording in network.recordings}
-        return store.SpikeFile.open(output), tables
+            config=_text(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until,
+            fingerprint=fingerprint(network), **more,
+        )  # fmt: skip
+        run = RunDirectory.create(directory, record)
+        stack.callback(run.discard)
+        lock = run.lock()
+        create_files(network, directory, until)
+        return lock
 
     with contextlib.ExitStack() as stack:  # a run that cannot begin, because one rank does not see the file, leaves nothing
-        agreed(communicator, lambda: create() if communicator.rank == 0 else None)
-        sinks = agreed(communicator, open_all)
+        lock = agreed(communicator, lambda: create() if communicator.rank == 0 else None)
+        output = agreed(communicator, lambda: opened(network, directory))
+        output.lock = lock
         stack.pop_all()
-    return sinks
+    return output
+
+
+def create_files(network: Network, directory: Any, until: float) -> None:
+    """Make the files of a run in its directory, empty. One rank calls it."""
+    store.SpikeFile.create(directory, spike_attributes(network, until))
+    recorder.create(network, until, directory)
+
+
+def spike_attributes(network: Network, until: float) -> dict[str, Any]:
+    """Return what is said of the spikes in their file."""
+    populations = [{"name": p.name, "first": network.first(p), "size": p.size} for p in network.populations if not p.is_source]
+    return {"n_neurons": network.n_neurons, "until": until, "populations": populations}
+
+
+def opened(network: Network, directory: Any) -> Output:
+    """Return the files of a run, open for writing."""
+    names = [recording.name for recording in network.recordings]
+    return Output(store.SpikeFile.open(directory), {name: tables.RecordingFile.open(directory, name) for name in names})
 
 
 def _text(network: Network) -> str:

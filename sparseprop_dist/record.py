@@ -75,6 +75,15 @@ class SpikeRecord:
         """Keep the spikes of a window (STAMP), all later than those of earlier windows."""
         self.kept.append(spikes)
 
+    @property
+    def unwritten(self) -> np.ndarray:
+        """The own spikes that are not yet in the file, in order (STAMP)."""
+        return np.concatenate(self.kept)
+
+    def resume(self, n_written: int, unwritten: np.ndarray) -> None:
+        """Go on where ``n_written`` spikes, whole chunks, are in the file; ``unwritten``: the next own ones, in any order (STAMP)."""
+        self.n_written, self.kept = n_written, [in_order(unwritten)]
+
     def flush(self, last: bool = False) -> None:
         """Write all complete chunks, and with ``last`` the incomplete one; collective."""
         total = int(self.communicator.total(np.array([sum(map(len, self.kept))]))[0])

@@ -6,6 +6,7 @@ ranks.
 
 import contextlib
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -20,10 +21,12 @@ import numpy as np
 
 from sparseprop_dist import __version__
 from sparseprop_dist.errors import InputError, SimulationError
+from sparseprop_dist.seal import write_whole
 
 SPIKES = "spikes.zarr"
 RECORDINGS = "recordings.zarr"
 PROVENANCE = "provenance.json"
+LOCK = "lock"
 PART = ".part"
 """Ends the name of a file that is not complete."""
 
@@ -40,6 +43,42 @@ class RunDirectory:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def lock(self) -> Any:
+        """Keep other runs out of this directory until the returned file is closed, or this process ends in whatever way.
+
+        Raises
+        ------
+        InputError
+            if another run holds it.
+        """
+        path = self.path / LOCK
+        try:
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # kept open: the lock is the open file
+        except OSError as error:
+            raise InputError(f'"{path}" cannot be opened ({error.strerror}); a run must write in its directory') from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read(200).strip() or "another process"
+            file.close()
+            raise InputError(f'the run directory "{self.path}" is in use by {holder}; wait for it, or stop it first') from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        return file
+
+    def is_locked(self) -> bool:
+        """Return whether a run holds this directory."""
+        try:
+            with open(self.path / LOCK, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
 
     @staticmethod
     def check(path: str | os.PathLike[str]) -> None:
@@ -86,7 +125,7 @@ class RunDirectory:
         """Remove what :meth:`create` made, for a run that never began, so that the same output can be named again."""
         for name in (SPIKES, RECORDINGS):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (PROVENANCE, PROVENANCE + PART):
+        for name in (PROVENANCE, PROVENANCE + PART, LOCK):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
         if self._made:
@@ -112,6 +151,15 @@ class RunDirectory:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise InputError(f'"{path}" cannot be read ({one_line(error)}); the run directory is damaged: run again') from error
+
+    def resumed(self, ms: float, until: float, **more: Any) -> None:
+        """Add to the record that the run goes on from ``ms``, to ``until``. One rank calls it."""
+        record = {key: value for key, value in self.provenance.items() if key not in ("finished", "summary")}
+        entry = {"at": _now(), "from": ms, **more}
+        try:
+            _write_whole(self.path / PROVENANCE, record | {"until": until, "resumed": [*record.get("resumed", []), entry]})
+        except OSError as error:
+            raise SimulationError(f'"{self.path / PROVENANCE}" cannot be written ({error.strerror}); nothing was changed') from error
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Add `summary` and the time of day to the record. One rank calls it, after the last spike is committed."""
@@ -177,19 +225,7 @@ def provenance(*, config: str, seed: int, ranks: int, hosts: Sequence[str] = (),
 
 
 def _write_whole(path: Path, record: Mapping[str, Any]) -> None:
-    """Write JSON so that `path` holds the old or the new text whatever happens, power cuts included."""
-    aside = path.with_name(path.name + PART)
-    with open(aside, "w", encoding="utf-8") as file:
-        json.dump(plain(record), file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, json.dumps(plain(record), indent=2, allow_nan=False).encode() + b"\n")
 
 
 def plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What a run leaves on disk: its spikes in spikes.zarr and its recordings in recordings.zarr, written while the simulation runs.
+"""What a run leaves on disk: its spikes in spikes.zarr, written while the simulation runs.
 
-Owns their layout, and is the only importer of zarr (inside functions: the import takes 0.15 s on top of numpy's, spread
-over a hundred of its modules, and neither `--help` nor an error in a network file need wait for it). Knows nothing of networks or ranks:
+Owns their layout. Zarr is imported inside functions: it takes 0.15 s on top of numpy's, spread over a hundred of its modules, and neither
+`--help` nor an error in a network file need wait for it. Knows nothing of networks or ranks:
 who writes which part of the file is the caller's business, and arrives as numbers.
 
 Formula: spike number s of the run, in the order of (time, id), stands in file ``c/(s // CHUNK)`` of both arrays.
@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ import numpy as np
 
 from sparseprop_dist import __version__
 from sparseprop_dist.errors import InputError, SimulationError
-from sparseprop_dist.run_directory import RECORDINGS, SPIKES, RunDirectory, one_line, plain
+from sparseprop_dist.run_directory import SPIKES, RunDirectory, one_line, plain
+from sparseprop_dist.seal import Manifest, seal
 
 CHUNK = 1 << 20
 """Spikes per file (a Zarr shard), the unit in which ranks write without touching each other's files. 1e9 spikes are 2 x 954 files; a
@@ -28,11 +29,11 @@ rank holds 16 MB to write one of each array."""
 READ_CHUNK = 1 << 16
 """Spikes that a reader decodes at once (a Zarr chunk inside a shard): 0.5 MB, the size at which zarr's cost per chunk no longer shows."""
 _UNBOUNDED = 1 << 62
-_LOST = {"time": np.nan, "id": -1}
+LOST = {"time": np.nan, "id": -1}
 """Fill values that no spike has. Zarr does not write a chunk of nothing but fill values, and a lost chunk reads as fill values: so
 chunks of zeros (neuron 0 alone, say) are written, with no need for write_empty_chunks, padding is not, and a loss is noticed."""
-_DTYPES = {"time": np.dtype(np.float64), "id": np.dtype(np.int64)}
-_DESCRIPTIONS: dict[str, dict[str, Any]] = {
+DTYPES = {"time": np.dtype(np.float64), "id": np.dtype(np.int64)}
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "time": {"units": "ms", "long_name": "spike time"},
     "id": {"units": "1", "long_name": "global neuron id, 0-based"},
 }
@@ -48,7 +49,8 @@ class SpikeFile:
 
     def __init__(self, run: str | os.PathLike[str]) -> None:
         self.path = Path(run) / SPIKES
-        self._arrays = {name: _unbounded(self.path / name) for name in _DTYPES}
+        self._arrays = {name: _unbounded(self.path / name) for name in DTYPES}
+        self._written: list[str] = []
 
     @classmethod
     def create(cls, run: str | os.PathLike[str], attributes: Mapping[str, Any]) -> "SpikeFile":
@@ -68,10 +70,10 @@ class SpikeFile:
         fixed = {"order": "(time, id)", "software": f"sparseprop_dist {__version__}"}
         try:
             group = zarr.create_group(str(path), zarr_format=3, attributes=plain({**fixed, **attributes}))
-            for name, dtype in _DTYPES.items():
+            for name, dtype in DTYPES.items():
                 group.create_array(
-                    name, shape=(0,), dtype=dtype, chunks=(READ_CHUNK,), shards=(CHUNK,), filters=None, compressors=_compressors(),
-                    fill_value=_LOST[name], dimension_names=("spike",), attributes=_DESCRIPTIONS[name],
+                    name, shape=(0,), dtype=dtype, chunks=(READ_CHUNK,), shards=(CHUNK,), filters=None, compressors=compressors(),
+                    fill_value=LOST[name], dimension_names=("spike",), attributes=DESCRIPTIONS[name],
                 )  # fmt: skip
         except OSError as error:
             raise InputError(f'the spike file "{path}" cannot be written ({error.strerror}); name another output directory') from error
@@ -107,20 +109,41 @@ class SpikeFile:
             raise ValueError(f"start ({start}) must be a multiple of {CHUNK}, and {len(times)} times cannot go with {len(ids)} ids")
         for name, values in (("time", times), ("id", ids)):
             for begin in range(0, len(values), CHUNK):
-                piece = np.asarray(values[begin : begin + CHUNK], dtype=_DTYPES[name])
+                piece = np.asarray(values[begin : begin + CHUNK], dtype=DTYPES[name])
                 if len(piece) < CHUNK:
                     # a whole file each time: its bytes then depend on its spikes, not on how they came
-                    piece = np.concatenate((piece, np.full(CHUNK - len(piece), _LOST[name], piece.dtype)))
+                    piece = np.concatenate((piece, np.full(CHUNK - len(piece), LOST[name], piece.dtype)))
                 with self._going_on():
                     self._arrays[name][start + begin : start + begin + CHUNK] = piece
+                self._written.append(f"{name}/c/{(start + begin) // CHUNK}")
 
     def commit(self, n_spikes: int) -> None:
         """Let readers see the first `n_spikes` spikes. One rank calls it, once all of them are written."""
         import zarr
 
         with self._going_on():
-            for name in _DTYPES:
+            for name in DTYPES:
                 zarr.open_array(str(self.path / name), mode="r+").resize((n_spikes,))
+
+    def sealed(self) -> Manifest:
+        """Flush what this rank wrote since the last call to the disk; return its manifest."""
+        with self._going_on():
+            made = seal(self.path, self._written)
+        self._written = []
+        return made
+
+    def cut(self, n_spikes: int, attributes: Mapping[str, Any]) -> None:
+        """Drop all but the first ``n_spikes``, whole chunks, and change attributes; for a run that goes on from there. One rank calls
+        it."""
+        import zarr
+
+        with self._going_on():
+            self.commit(n_spikes)
+            for name in DTYPES:
+                for file in (self.path / name / "c").glob("*"):
+                    if not file.name.isdigit() or int(file.name) >= n_spikes // CHUNK:
+                        file.unlink()
+            zarr.open_group(str(self.path), mode="r+").update_attributes(plain(attributes))
 
     @contextlib.contextmanager
     def _going_on(self) -> Iterator[None]:
@@ -136,7 +159,7 @@ class Spikes:
 
     def __init__(self, path: Path, group: Any) -> None:
         self._path = path
-        self._arrays = {name: group[name] for name in _DTYPES}
+        self._arrays = {name: group[name] for name in DTYPES}
         # a run killed inside `commit` has committed the shorter length
         self._length = min(array.shape[0] for array in self._arrays.values())
         self.attributes: dict[str, Any] = dict(group.attrs)
@@ -172,7 +195,7 @@ class Spikes:
             values = np.asarray(self._arrays[name][start:stop])
         except (ValueError, RuntimeError, OSError) as error:
             raise InputError(f'the array "{name}" of "{self._path}" is damaged ({one_line(error)}); copy it again, or run again') from error
-        lost = np.flatnonzero(np.isnan(values) if name == "time" else values == _LOST[name])
+        lost = np.flatnonzero(np.isnan(values) if name == "time" else values == LOST[name])
         if len(lost):
             first = start + int(lost[0])
             file = self._path / name / "c" / str(first // CHUNK)
@@ -191,127 +214,7 @@ def spikes(run: str | os.PathLike[str]) -> Spikes:
         raise InputError(f'"{path}" is no spike file, or a damaged one ({one_line(error)}); copy it again, or run again') from error
 
 
-class RecordingFile:
-    """One recording of a run, recordings.zarr/NAME, open for writing: its values, a table of times by columns of known size.
-
-    Ranks write whole chunks in any order; what is not yet written reads as nan, or as -1 in counts.
-    """
-
-    def __init__(self, run: str | os.PathLike[str], name: str) -> None:
-        import zarr
-
-        self.path = Path(run) / RECORDINGS / name
-        group = zarr.open_group(str(self.path), mode="r+")
-        self._values: Any = group[str(group.attrs["what"])]
-
-    @classmethod
-    def create(
-        cls, run: str | os.PathLike[str], name: str, what: str, times: Callable[[np.ndarray], np.ndarray], ids: np.ndarray | None,
-        shape: tuple[int, int], chunk: tuple[int, int], unit: str, attributes: Mapping[str, Any],
-    ) -> None:  # fmt: skip
-        """Make a table without values. One rank calls it; then all may `open` it.
-
-        Parameters
-        ----------
-        run : path of a run directory
-        name : of the recording
-        what : name of the array of its values: float64, or int64 counts
-        times : returns the times (ms) of rows, given their numbers
-        ids : gids of the columns, None for counts: then ``attributes`` has their populations
-        shape, chunk : rows and columns, of the table and of one file
-        unit : of the values
-        attributes : JSON values
-        """
-        import zarr
-
-        path = Path(run) / RECORDINGS
-        dimensions = ("time", "population" if ids is None else "id")
-        dtype = np.dtype(np.int64 if ids is None else np.float64)
-        fixed = {"what": what, "software": f"sparseprop_dist {__version__}"}
-        try:
-            zarr.open_group(str(path), mode="a", zarr_format=3)
-            group = zarr.create_group(str(path / name), zarr_format=3, attributes=plain({**fixed, **attributes}))
-            made: dict[str, Any] = {"filters": None, "compressors": _compressors()}
-            group.create_array(
-                what, shape=shape, dtype=dtype, chunks=chunk, fill_value=-1 if ids is None else np.nan,
-                dimension_names=dimensions, attributes={"units": unit}, **made,
-            )  # fmt: skip
-            columns = {"time": (shape[0], times)} | ({} if ids is None else {"id": (shape[1], ids.__getitem__)})
-            for key, (n, values) in columns.items():
-                array = group.create_array(
-                    key, shape=(n,), dtype=_DTYPES[key], chunks=(min(n, READ_CHUNK),), fill_value=_LOST[key],
-                    dimension_names=(key,), attributes={"units": _DESCRIPTIONS[key]["units"]}, **made,
-                )  # fmt: skip
-                for start in range(0, n, READ_CHUNK):
-                    rows = np.arange(start, min(start + READ_CHUNK, n))
-                    array[rows[0] : rows[-1] + 1] = values(rows)
-        except OSError as error:
-            raise InputError(f'"{path / name}" cannot be written ({error.strerror}); name another output directory') from error
-
-    @classmethod
-    def open(cls, run: str | os.PathLike[str], name: str) -> "RecordingFile":
-        """Open a recording for writing; an InputError if it cannot be seen."""
-        try:
-            return cls(run, name)
-        except OSError as error:
-            seen = f"cannot be opened on {platform.node()} ({one_line(error)})"
-            raise InputError(f'"{Path(run) / RECORDINGS / name}" {seen}; name an output directory that all nodes share') from error
-
-    def write(self, row: int, column: int, values: np.ndarray) -> None:
-        """Write a whole chunk, whose first value belongs to ``row`` and ``column``; a SimulationError if the disk is full, or gone."""
-        try:
-            self._values[row : row + values.shape[0], column : column + values.shape[1]] = values
-        except OSError as error:
-            kept = "what was recorded before is kept"
-            raise SimulationError(f'"{self.path}" cannot be written any more ({error.strerror}); {kept}') from error
-
-
-class StoredRecording:
-    """A recording of a run, read when asked for; made by `recordings`."""
-
-    def __init__(self, group: Any) -> None:
-        self._group = group
-        self.attributes: dict[str, Any] = dict(group.attrs)
-        self.what: str = self.attributes["what"]
-        self.populations = tuple(self.attributes["populations"])
-        self.unit: str = group[self.what].attrs["units"]
-
-    @functools.cached_property
-    def times(self) -> np.ndarray:
-        """Float64, ms: of samples, or the starts of bins."""
-        return np.asarray(self._group["time"][:])
-
-    @functools.cached_property
-    def ids(self) -> np.ndarray | None:
-        """Int64, gids of the columns; None for counts, whose columns are ``populations``."""
-        return np.asarray(self._group["id"][:]) if "id" in self._group else None
-
-    @functools.cached_property
-    def values(self) -> np.ndarray:
-        """Float64 (int64 for counts), times by columns."""
-        return np.asarray(self._group[self.what][:])
-
-    def to_dask(self) -> Any:
-        """Return the values as a dask array, one block a file."""
-        import dask.array
-
-        return dask.array.from_zarr(self._group[self.what])
-
-
-def recordings(run: str | os.PathLike[str]) -> dict[str, StoredRecording]:
-    """Return the recordings of the run directory ``run`` by name (read lazily); none for a run without."""
-    import zarr
-
-    path = RunDirectory.open(run).path / RECORDINGS
-    if not path.exists():
-        return {}
-    try:
-        return {name: StoredRecording(group) for name, group in sorted(zarr.open_group(str(path), mode="r").groups())}
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f'"{path}" is damaged ({one_line(error)}); copy it again, or run again') from error
-
-
-def _compressors() -> list[Any]:
+def compressors() -> list[Any]:
     """lz4 after bitshuffle: 6.5 of 16 bytes a spike, 12 ns to write one and 9 to read it (4e6 spikes of 1e4 neurons, two shared cores).
 
     zstd after bitshuffle: 6.5 bytes, 17 and 10 ns; lz4 after byte shuffle: 6.9, 12 and 14; no compression: 16, 10 to 28 and 7 to 29.

@@ -34,8 +34,8 @@ from sparseprop_dist.models.flow import Flow
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.partition import partition
+from sparseprop_dist.preparation import _trains
 from sparseprop_dist.rules import Pairs
-from sparseprop_dist.simulate import _trains
 from sparseprop_dist.state import TARGET_BITS, Counter
 
 Spikes = list[tuple[int, int]]
@@ -241,7 +241,7 @@ def session_of(network: Network, run: Run, n_ranks: int = 1, rank: int = 0) -> S
     lowered = lower(network)
     part = build(lowered, partition(lowered, n_ranks), rank)
     bits = min(part.piece_bits, shortest_delay(part).bit_length() - 1, run.piece_bits)
-    session = Session(part, run.schedule, bits, *_trains(lowered), run.origin_span)
+    session = Session(part, run.schedule, bits, *_trains(lowered), origin_span=run.origin_span)
     if run.capacity is not None:
         shrink(session, run.capacity)
     if run.tight:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from described import DESCRIBED
 
-from sparseprop_dist import recorder
+from sparseprop_dist import sampling
 from sparseprop_dist.description import Network
 from sparseprop_dist.exchange import world
 from sparseprop_dist.inputs import Poisson
@@ -67,7 +67,7 @@ def without_delay(seed: int) -> Network:
 
 def digests(folder: Path) -> dict[str, str]:
     found = {}
-    recorder.BLOCK, recorder.CHUNK = 300, 64  # many chunks, on all ranks
+    sampling.BLOCK, sampling.CHUNK = 300, 64  # many chunks, on all ranks
     networks = {name: DESCRIBED[name](8) for name in ("brunel", "mixed", "unconnected")}
     few = Network()
     few.add_population("n", 2, LIF(I_e=400.0))

@@ -25,7 +25,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "rules"),
     (1, "inputs synapses recordings"),
     (1, "description"),
-    (1, "configuration drawing laws"),
+    (1, "drawing laws"),
     (1, "connectivity"),
     (1, "models models.protocol"),
     (1, "models.lif_record models.qif_record models.mixed models.lif_psc_exp_flow"),
@@ -46,14 +46,23 @@ ROWS: list[tuple[int, str]] = [
     (3, "build.*"),
     (3, "engine.*"),
     (3, "plan"),
-    (4, "exchange run_directory sonata.* toml_text warm"),
-    (4, "config store"),
-    (4, "network_file result"),
+    (4, "exchange fingerprint seal warm"),
+    (4, "interruption"),
+    (4, "configuration"),
+    (4, "run_directory sonata.* toml_text"),
+    (4, "config heartbeat store"),
+    (4, "checkpoint network_file result tables"),
+    (4, "sampling"),
     (4, "recorder"),
     (4, "output"),
-    (5, "analysis export progress simulate"),
-    (6, "cli"),
-    (6, "__main__"),
+    (5, "analysis export preparation progress"),
+    (5, "summary window"),
+    (5, "snapshot"),
+    (5, "simulate"),
+    (5, "resume"),
+    (6, "report"),
+    (7, "cli"),
+    (7, "__main__"),
 ]
 
 ONLY_IMPORTERS: dict[str, str] = {
@@ -61,11 +70,11 @@ ONLY_IMPORTERS: dict[str, str] = {
     "numba": "jit by_address",
     "llvmlite": "jit by_address",
     "mpi4py": "exchange",
-    "zarr": "store",
+    "zarr": "checkpoint store tables",
     "h5py": "sonata.*",
     "pydantic": "config",
     "tomllib": "config",
-    "dask": "store result",
+    "dask": "result store tables",
     "matplotlib": "analysis",
     "tqdm": "progress",
     "typer": "cli",
@@ -83,7 +92,7 @@ OUTSIDE: dict[str, str] = {
     "sys.argv": "cli",
     "sys.stdout": "cli exchange",  # exchange: an abort lets out what was said before
     "sys.stderr": "cli exchange",
-    "os.environ": "cli jit",  # jit: where the user's cache folder is
+    "os.environ": "cli heartbeat jit report",  # heartbeat: the number of the Slurm job; jit: where the user's cache folder is
     "os.getenv": "",
 }
 

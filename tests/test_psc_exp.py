@@ -29,7 +29,7 @@ from sparseprop_dist.jit import ENABLED
 from sparseprop_dist.models.lif_psc_exp_flow import HEIGHT, SLOPE, _value, may_reach
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, flow_of
 from sparseprop_dist.models.protocol import NEVER, candidates, carry, own_event, potential, receive
-from sparseprop_dist.simulate import _trains
+from sparseprop_dist.preparation import _trains
 
 SCHEDULES = (slab, ordered, instant)
 NAMES = ("tau_m", "C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e", "tau_syn_ex", "tau_syn_in", "V_m")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from networks import network_of, neurons_of, poisson_events, synapses_of, whole, with_delays
 from recorded import everything, neuron_names, recording, without_delay
 
-from sparseprop_dist import config, recorder, store
+from sparseprop_dist import config, recorder, tables
 from sparseprop_dist import simulate as run
 from sparseprop_dist.build.part import lower
 from sparseprop_dist.clock import TICK, TICK_BITS
@@ -33,13 +33,14 @@ from sparseprop_dist.models.intfire1 import IntFire1
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.partition import partition
-from sparseprop_dist.recorder import Counts, Memory, Recorder, ticks_from
+from sparseprop_dist.recorder import Recorder
 from sparseprop_dist.recordings import Grid, Recording, tick_at
 from sparseprop_dist.rules import OneToOne
+from sparseprop_dist.sampling import Counts, Memory, ticks_from
 
 UNTIL = 60.0 if ENABLED else 4.0
 """ms, of the runs of whole networks."""
-MODULE = __import__("importlib").import_module("sparseprop_dist.simulate")
+MODULE = __import__("importlib").import_module("sparseprop_dist.preparation")
 
 
 # --- closed forms -------------------------------------------------------------------------------------------------------------------
@@ -212,7 +213,7 @@ def test_no_spike_is_changed_and_no_value_depends_on_how_it_is_run(network: Netw
     runs = [run(recorded, UNTIL, **way) for way in ways]
     monkeypatch.setattr(recorder, "CROWD", 0)
     runs += [run(recorded, UNTIL, **way) for way in ways[:2]]
-    assert bulk == (MODULE._schedule(network, "auto") == "slab")
+    assert bulk == (MODULE.schedule_of(network, "auto") == "slab")
     for found in runs:
         assert found.spikes.times.tobytes() == plain.times.tobytes()
         assert found.spikes.ids.tobytes() == plain.ids.tobytes()
@@ -365,7 +366,7 @@ def test_what_a_run_did_not_reach_is_marked(tmp_path: Path) -> None:
     for folder in (tmp_path / "run" / "recordings.zarr").glob("*/*/c"):
         if folder.parent.name in ("V", "count"):
             shutil.rmtree(folder)
-    for found in store.recordings(tmp_path / "run").values():
+    for found in tables.recordings(tmp_path / "run").values():
         lost = np.isnan(found.values) if found.what == "V" else found.values == -1
         assert lost.all()
         assert len(found.times) == len(found.values)
@@ -381,7 +382,7 @@ def test_a_damaged_folder_is_told(tmp_path: Path) -> None:
     run(everything(DESCRIBED["brunel"](5)), 10.0, output=tmp_path / "run")
     (tmp_path / "run" / "recordings.zarr" / "half" / "zarr.json").write_text("{")
     with pytest.raises(InputError, match=r'recordings\.zarr" is damaged .*run again'):
-        store.recordings(tmp_path / "run")
+        tables.recordings(tmp_path / "run")
 
 
 # --- TOML ---------------------------------------------------------------------------------------------------------------------------
@@ -543,7 +544,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def fail(*_: Any) -> Any:
         raise InputError("not seen")
 
-    monkeypatch.setattr(store.RecordingFile, "open", fail)
+    monkeypatch.setattr(tables.RecordingFile, "open", fail)
     network = everything(DESCRIBED["brunel"](5))
     with pytest.raises(InputError, match="not seen"):
         run(network, 10.0, output=tmp_path / "run")

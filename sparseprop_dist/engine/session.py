@@ -16,6 +16,7 @@ from ..models.mixed import members
 from ..models.protocol import CELLS, STATES, sums
 from ..queue import BUCKETS
 from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Watch, Work
+from .states import restore_all, save_all
 from .watch import nothing, read_until
 
 LIMIT_IN_THRESHOLDS = 1 << 12
@@ -100,17 +101,19 @@ class Session:
     train_times: np.ndarray
     train_gids: np.ndarray
     origin_span: int = ORIGIN_SPAN
+    reach: int = 0  # ticks, the longest delay between neurons, of any rank: own spikes are kept for as long
     origin: int = 0  # absolute tick number of tick 0
     counters: np.ndarray = field(default_factory=lambda: np.zeros(Counter.SIZE, np.int64))
 
     def __post_init__(self) -> None:
         synapses = self.part.synapses
         recurrent = synapses.train == 0
-        self.counters[Counter.KEEP] = int((recurrent & (synapses.instant == 0)).any())
+        self.counters[Counter.KEEP] = int((recurrent & (synapses.instant == 0)).any() or self.reach > 0)
         known = bool((synapses.instant == 0).any()) or self.part.drive.entry_ptr[-1] > 0
         self.counters[Counter.LISTED] = self.counters[Counter.UNLISTED] = int(not known)
         self._n_cursors = [int(synapses.cursor[synapses.train == train].max(initial=-1)) + 1 for train in (0, 1)]
         self._reach = [int(synapses.reach[synapses.train == train].max(initial=0)) for train in (0, 1)]
+        self._reach[0] = max(self._reach[0], self.reach)
         self.flight = _flight(self._n_cursors[0], 1024)
         self.emitted = _emitted(1024)
         self.scratch = _scratch(self.part, 4096, self.schedule.WHOLE)
@@ -244,6 +247,29 @@ class Session:
             self.counters[Counter.FLIGHT] = n - done
         if now >= self.origin_span:
             self._move_origin(now >> self.part.slab_bits + FRAMES << FRAMES)
+
+    def flying(self) -> np.ndarray:
+        """Return the spikes in flight, in emission order (SPIKE, times counted from the origin)."""
+        n = int(self.counters[Counter.FLIGHT])
+        spikes = np.empty(n, SPIKE)
+        for name in SPIKE.names or ():
+            spikes[name] = getattr(self.flight, name)[:n]
+        return spikes
+
+    def state(self) -> np.ndarray:
+        """Return the states of all neurons between two windows, int64 (STATES, neurons), as `models.protocol.save` writes them."""
+        out = np.zeros((STATES, int(self.part.blocks.first[-1])), np.int64)
+        save_all(self.part.model, out)
+        return out
+
+    def restore(self, now: int, origin: int, state: np.ndarray, flying: np.ndarray) -> None:
+        """Put a session that was just made where another one stood at the absolute tick ``now``, with its origin, the states of these
+        neurons and the spikes in flight."""
+        if origin:
+            self._move_origin(origin >> self.part.slab_bits)
+        self.counters[Counter.NOW] = now - origin
+        restore_all(self.part.model, state)
+        self.receive(flying, origin)
 
     def _move_origin(self, slabs: int) -> None:
         shift = slabs << self.part.slab_bits

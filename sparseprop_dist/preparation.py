@@ -1,0 +1,168 @@
+"""From a description to a run that can begin: who owns what, this rank's arrays, the plan of the exchange, the schedule.
+
+Owns the composition of these parts, and that all code is compiled before the clock runs.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .build import Part, build
+from .build.part import in_bulk, is_instant, lower
+from .clock import TICK_BITS
+from .description import Network
+from .engine import instant, ordered, slab
+from .engine.session import Session
+from .engine.states import restore_all
+from .engine.together import Together
+from .errors import InputError, SimulationError
+from .exchange import Alone, Meeting, Ranks, Routes, agreed
+from .jit import CACHE
+from .partition import Partition, partition
+from .queue import LOCAL_BITS
+from .record import SpikeRecord, Statistics
+from .recorder import Recorder
+from .synapses import STORAGES
+from .warm import kinds, tiny, warm_up
+
+SCHEDULES = {"slab": slab, "instant": instant, "ordered": ordered}
+LONGEST_WINDOW = 1 << (TICK_BITS + 4)
+"""Ticks (16 ms): a window where delays allow a longer one, so that spikes need not be kept for long."""
+
+
+@dataclass
+class Run:
+    """One run on one rank."""
+
+    communicator: Alone
+    network: Network
+    division: Partition
+    part: Part
+    routes: Routes
+    session: Session
+    together: Together | None  # settles windows with the other ranks, where synapses without delay cross
+    window: int  # ticks
+    record: SpikeRecord | None
+    statistics: Statistics
+    progress: Any
+    recorder: Recorder = field(init=False)
+    gids: np.ndarray = field(init=False)  # int64, of the own neurons, by local index
+    n_spikes: int = 0
+    before: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
+    """Arrivals of spikes and of Poisson events before a run was resumed, those of all ranks on rank 0."""
+    gid_to_local: Callable[[np.ndarray], np.ndarray] = field(default=lambda gids: gids)
+
+
+def schedule_of(network: Network, asked: str) -> str:
+    """Return the schedule for a network, and refuse one that cannot run it."""
+    bulk = in_bulk(network)
+    if asked == "slab" and not bulk:
+        takes = "the slab schedule takes models that add, constant currents and synapses with delays, only"
+        raise InputError(f"{takes}; give auto, instant or ordered")
+    if made := [projection for projection in network.projections if projection.storage == STORAGES[1]]:
+        if asked == "slab":
+            raise InputError(f'the slab schedule takes stored synapses only, and {made[0]} is "procedural"; give auto, instant or ordered')
+        bulk = False
+    return asked if asked != "auto" else "slab" if bulk else "instant"
+
+
+def prepare(communicator: Alone, network: Network, window: float | None, schedule: str, progress: Any) -> Run:
+    """Return a run of ``network`` that stands at time 0, with neither recorder nor record; collective.
+
+    Raises
+    ------
+    InputError
+        on all ranks, for parameters out of bounds and a schedule that cannot run the network.
+    """
+    lowered = lower(network)
+    division = partition(lowered, communicator.size)
+    if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
+        raise InputError(f"the {schedule} schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks")
+    part = agreed(communicator, lambda: build(lowered, division, communicator.rank))
+    needed = [_needed(part, division, rank) for rank in range(communicator.size)]
+    routes = Routes(communicator, needed)
+    recurrent = (part.synapses.train == 0) & (part.synapses.instant == 0)
+    shortest = communicator.least(int(part.synapses.delay[recurrent].min(initial=1 << 61)))
+    remote = np.sort(np.concatenate([gids[:0] if rank == communicator.rank else gids for rank, gids in enumerate(needed)]))
+    crossing = communicator.least(_crossing_delay(part, remote))
+    reach = -communicator.least(-int(part.synapses.reach[recurrent].max(initial=0)))
+    times, gids = _trains(lowered)
+    session = Session(part, SCHEDULES[schedule], min(part.piece_bits, shortest.bit_length() - 1), times, gids, reach=reach)
+    length, statistics = _window(window, crossing, part.slab_bits), Statistics(division.n_owned(communicator.rank))
+    together = None
+    if isinstance(communicator, Ranks) and any(is_instant(lowered, projection) for projection in lowered.projections):
+        if schedule != "instant":
+            raise InputError(f"on several ranks, synapses without delay need the instant schedule, not {schedule}; give auto or instant")
+        together = Together(session, (meeting := Meeting(communicator)), communicator.agree, meeting.lay)
+    run = Run(communicator, lowered, division, part, routes, session, together, length, None, statistics, progress)
+    run.gid_to_local = _local_indices(division, communicator.rank)
+    shares = division.shares(communicator.rank)
+    run.gids = np.concatenate([np.arange(share.first_gid + share.start, share.first_gid + share.stop) for share in shares])
+    return run
+
+
+def _needed(part: Part, division: Partition, rank: int) -> np.ndarray:
+    """Return the neurons of ``rank`` that have synapses onto this one: gids, sorted int32. Never as many numbers as the network has
+    neurons."""
+    firsts = sorted((share.first_gid + share.start, share.first_gid + share.stop) for share in division.shares(rank))
+    return np.concatenate([(np.flatnonzero(part.needs[first:stop]) + first).astype(np.int32) for first, stop in firsts])
+
+
+def _crossing_delay(part: Part, remote: np.ndarray) -> int:
+    """Return the smallest delay of the pathways that bring spikes of ``remote`` neurons (sorted gids) here, in ticks."""
+    synapses = part.synapses
+    least = 1 << 61
+    for p in np.flatnonzero((synapses.train == 0) & (synapses.instant == 0)):
+        for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
+            if np.searchsorted(remote, synapses.range_first[r]) < np.searchsorted(remote, synapses.range_stop[r]):
+                least = min(least, int(synapses.delay[p]))
+    return least
+
+
+def _window(asked: float | None, crossing: int, slab_bits: int) -> int:
+    """Return the length of a window in ticks: whole slabs where there is room for one."""
+    if asked is not None:
+        return max(1, min(round(asked * 2.0**TICK_BITS), crossing))
+    longest = min(crossing, LONGEST_WINDOW)
+    return longest >> slab_bits << slab_bits or 1 << (longest.bit_length() - 1)
+
+
+def _trains(network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times (ms) and gids of all spikes of spike sources, sorted by time."""
+    trains = [(p.model, network.first(p)) for p in network.populations if p.is_source]
+    times = np.concatenate([model.times for model, _ in trains] or [np.empty(0)])  # type: ignore[union-attr]
+    gids = np.concatenate([model.ids + first for model, first in trains] or [np.empty(0)]).astype(np.int32)  # type: ignore[union-attr]
+    order = np.lexsort((gids, times))
+    return times[order], gids[order]
+
+
+def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.ndarray]:
+    shares = sorted((share for share in division.shares(rank) if share.stop > share.start), key=lambda share: share.first_gid)
+    firsts = np.array([share.first_gid + share.start for share in shares], np.int64)
+    locals_ = np.array([share.local for share in shares], np.int64)
+
+    def local(gids: np.ndarray) -> np.ndarray:
+        place = np.searchsorted(firsts, gids, side="right") - 1
+        return gids - firsts[place] + locals_[place]
+
+    return local
+
+
+def warm(communicator: Alone, network: Network, schedule: str) -> None:
+    """Compile what a run needs, once a node and network of these kinds."""
+    together = schedule == "instant" and communicator.size > 1
+
+    def compile_all() -> None:
+        # what is wrong with the parameters is told of the network itself, by the build
+        with contextlib.suppress(InputError, SimulationError):
+            session = prepare(Alone(), tiny(network, drawn=schedule != "slab"), None, schedule, None).session
+            session.advance(1 << TICK_BITS)
+            restore_all(session.part.model, session.state())
+            if together:
+                Together(session, lambda spikes, flag: (spikes[:0], flag), Alone().agree).advance(2 << TICK_BITS)
+
+    name = "-".join([schedule, *kinds(network), *["ranks"] * together])
+    communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))

@@ -1,0 +1,45 @@
+"""One window of a run.
+
+The schedule. A run is a sequence of windows [now, until), each at most the smallest delay of any synapse that crosses ranks:
+
+1. *advance*: every rank takes its own neurons through the window. Whatever spikes of other ranks arrive in it were sent in earlier windows.
+2. *exchange*: the spikes of the window go to the ranks that hold targets of them; none of them arrives before the window's end.
+3. *keep*: the spikes are counted and recorded; now and then all ranks write what is complete.
+
+Invariant between windows: all neurons of all ranks stand at the same tick; every spike before it is in flight on the ranks that need it.
+Ties are decided by ``docs/design/order.md``, never by who came first.
+"""
+
+import numpy as np
+
+from .clock import TICK
+from .preparation import Run
+from .record import stamps
+
+
+def window_to(run: Run, until: int, last: int) -> None:
+    """Take a run through one window to the absolute tick ``until``; ``last``: where it ends."""
+    session, start = run.session, run.session.now
+    spikes = _advance(run, until, last)
+    session.receive(run.routes.exchange(spikes), start)
+    run.n_spikes += len(spikes)
+    kept = stamps(spikes["time"], spikes["gid"], session.origin)
+    run.statistics.add(run.gid_to_local(kept["gid"]), kept["whole"] + kept["part"] * TICK)
+    if run.record is not None:
+        run.record.add(kept)
+    session.forget()
+
+
+def _advance(run: Run, until: int, end: int) -> np.ndarray:
+    """Advance to the absolute tick ``until`` as `Session.advance` does, and record."""
+    session, recorder, advance = run.session, run.recorder, (run.together or run.session).advance
+    spikes = []
+    while session.now < until:
+        stop, watch = recorder.watch(session, until)
+        spikes.append(advance(stop, watch))
+        recorder.keep(watch)
+    out = np.concatenate(spikes)
+    recorder.count(out, session)
+    if session.now == end:
+        recorder.read(session)
+    return out
