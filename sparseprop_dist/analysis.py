@@ -1,20 +1,26 @@
-"""Pictures of a run.
+"""Pictures and figures of a run.
 
 Owns the only import of matplotlib. Reads spikes through ``store``, a block at a time, so that a run of any length can be drawn; knows
 nothing of how they were made.
 Population rate = spikes in a bin / (neurons x width of the bin).
 """
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseprop_dist import store
 from sparseprop_dist.errors import InputError
+from sparseprop_dist.run_directory import plain
+from sparseprop_dist.seal import write_whole
+from sparseprop_dist.spike_statistics import Statistics, statistics
 
+SUMMARY, PICTURE = "analysis.json", "analysis.png"
 LONGEST_MS = 1000.0
 """Without a start, the last second of a longer run is drawn: more than that is a grey area."""
 BINS = 400
@@ -139,6 +145,68 @@ def picture(
         below.legend(loc="upper right", fontsize="small", ncols=min(len(data.bands), 4))
     figure.savefig(path)
     return path
+
+
+def analyze(run: str | os.PathLike[str], *, client: Any = None, picture: bool = True) -> dict[str, Any]:
+    """Write analysis.json into the run directory (rates and their distribution, CV of the intervals, population rates over time), and
+    analysis.png.
+
+    Parameters
+    ----------
+    run : path
+        Run directory.
+    client : dask.distributed.Client, optional
+        Where to count; without it, threads of this process.
+    picture : bool
+        Whether to draw.
+
+    Returns
+    -------
+    dict
+        What is in analysis.json.
+    """
+    found = statistics(run, client=client)
+    summary = found.summary()
+    try:
+        write_whole(Path(run) / SUMMARY, json.dumps(plain(summary), indent=1, allow_nan=False).encode())
+        if picture:
+            _draw_statistics(found, raster(run), Path(run) / PICTURE)
+    except OSError as error:
+        raise InputError(f'"{error.filename}" cannot be written ({error.strerror}); the analysis is kept in the run directory') from None
+    return summary
+
+
+def _draw_statistics(found: Statistics, data: Raster, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    spikes, activity, rates, cvs = _panels(figure)
+    firsts = np.array([band.first for band in data.bands])
+    of_row = np.searchsorted(firsts, data.shown, side="right") - 1
+    for number in range(len(data.bands)):
+        mine = of_row[data.rows] == number
+        spikes.scatter(data.times[mine], data.rows[mine], s=4, marker="|", linewidths=0.8, color=f"C{number}")
+    centres = (np.arange(len(found.bins[0])) + 0.5) * found.until / len(found.bins[0])
+    for k, name in enumerate(found.names[:NAMED]):
+        activity.plot(centres, found.activity(k), color=f"C{k}", linewidth=0.9, label=name)
+        for panel, values in ((rates, found.rates(k)), (cvs, found.cvs(k))):
+            if len(values):
+                panel.hist(values, bins=50, histtype="step", density=True, color=f"C{k}", label=name)
+    spikes.set(xlim=(data.edges[0], data.edges[-1]), ylim=(-1, len(data.shown)), xlabel="time (ms)", ylabel=f"{len(data.shown)} neurons")
+    activity.set(xlim=(0.0, found.until), xlabel="time (ms)", ylabel="rate (Hz)")
+    activity.set_ylim(bottom=0)
+    rates.set(xlabel="rate of a neuron (Hz)", ylabel="density")
+    cvs.set(xlabel="CV of its intervals", ylabel="density")
+    if len(found.names) > 1:
+        activity.legend(loc="upper right", fontsize="small")
+    figure.savefig(path)
+
+
+def _panels(figure: Any) -> tuple[Any, Any, Any, Any]:
+    grid = figure.add_gridspec(3, 2, height_ratios=[3, 2, 2])
+    return figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, :]), figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
 
 
 def _bands(attributes: dict) -> list[Band]:

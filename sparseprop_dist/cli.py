@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from sparseprop_dist.errors import InputError, Interrupted, SimulationError
-from sparseprop_dist.report import info_rows, summary_rows, table
+from sparseprop_dist.report import analysis_rows, info_rows, summary_rows, table
 
 RESUME_ME = 85
 """Of a run that stopped in time, after a checkpoint: EX_TEMPFAIL is 75, and HTCondor's users know 85 as "resume me"."""
@@ -97,6 +97,7 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Run directory, new or empty; without it, what CONFIG says or CONFIG_run.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print partition, memory and lookahead; simulate nothing.")] = False,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Another seed than that of CONFIG.")] = None,
     window: Window = None,
     schedule: ScheduleOption = None,
     checkpoint_every: Every = None,
@@ -108,10 +109,13 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Simulate a network; under mpiexec or srun, on all ranks."""
+    from sparseprop_dist.description import Network
     from sparseprop_dist.network_file import load
 
     communicator = context.obj
     found = _agreed(communicator, load, config)
+    if seed is not None:
+        found.network.seed = Network(seed).seed
     if dry_run:
         from sparseprop_dist.plan import plan, shortage
 
@@ -191,6 +195,27 @@ def status(context: typer.Context, run_dir: RunDir) -> None:
         from sparseprop_dist.heartbeat import status_rows
 
         print(table(status_rows(read(run_dir))))
+
+
+@app.command()
+def analyze(
+    context: typer.Context,
+    run_dir: RunDir,
+    picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Draw analysis.png in the run directory.")] = True,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler; without it, this machine.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Start N Slurm jobs as workers, by dask-jobqueue.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Count rates, intervals and population activity of a run with Dask, and draw them."""
+    if context.obj.rank:
+        return
+    from sparseprop_dist.analysis import analyze as count
+    from sparseprop_dist.spike_statistics import workers
+
+    with workers(scheduler, jobs) as client:
+        summary = count(run_dir, client=client, picture=picture)
+    if not quiet:
+        print(table(analysis_rows(summary, run_dir)))
 
 
 @app.command()

@@ -30,6 +30,18 @@ def summary_rows(summary: Mapping[str, Any], directory: Path, picture: Path | No
     return rows
 
 
+def analysis_rows(summary: Mapping[str, Any], directory: Path) -> list[tuple[str, str]]:
+    """Return (label, text) for what `analysis.analyze` found."""
+    rows = [("spikes", f"{summary['spikes']:,}"), ("mean rate", f"{summary['mean_rate']:.3f} Hz")]
+    for name, found in summary["populations"].items():
+        rate, cv = found["rate"], found["cv"]
+        spread = f", 5 % to 95 %: {rate['quantiles']['0.05']:.3f} to {rate['quantiles']['0.95']:.3f} Hz, silent {found['silent']:.1%}"
+        rows.append((name, f"{found['neurons']:,} neurons, {rate['mean']:.3f} Hz{spread}"))
+        if cv["neurons"]:
+            rows.append(("", f"CV {cv['mean']:.3f} (of {cv['neurons']:,} neurons)"))
+    return [*rows, ("figures", str(directory / "analysis.json"))]
+
+
 def info_rows(communicator: Any) -> list[tuple[str, str]]:
     """Return (label, text) about this installation and machine."""
     from sparseprop_dist import __version__, jit

@@ -94,7 +94,9 @@ def _network(run: RunDirectory, record: dict[str, Any]) -> Network:
     if not text.startswith("# "):
         return config.loads(text, run.path).network
     if file:
-        return load(file).network
+        network = load(file).network
+        network.seed = record["seed"]
+        return network
     raise InputError(f'"{run.path}" has no description of the network ({text[2:].strip()}); give it: sp.resume(run_dir, network=network)')
 
 

@@ -179,9 +179,13 @@ class Spikes:
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (times, ids) of at most `CHUNK` spikes at a time: for runs that do not fit into memory."""
-        for start in range(0, self._length, CHUNK):
-            stop = min(start + CHUNK, self._length)
-            yield self._read("time", start, stop), self._read("id", start, stop)
+        for k in range(-(-self._length // CHUNK)):
+            yield self.block(k)
+
+    def block(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (times, ids) of the spikes of file ``k``."""
+        start, stop = k * CHUNK, min((k + 1) * CHUNK, self._length)
+        return self._read("time", start, stop), self._read("id", start, stop)
 
     def to_dask(self) -> tuple[Any, Any]:
         """Return (times, ids) as dask arrays, one block a file."""
