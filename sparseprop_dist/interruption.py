@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from . import warning
 from .errors import InputError
 from .exchange import Alone
 
@@ -61,7 +62,7 @@ class Watchman:
             raise InputError(f"wall_limit is {wall_limit!r}; give a number of s above 0")
         self.communicator, self.checkpoints, self.wall_limit = communicator, checkpoints, wall_limit
         self.begun = self.written = self.asked = time.monotonic()
-        self.signal: str | None = None
+        self.signal: str | None = warning.heard[0] if warning.heard else None
         self.cost = self.longest = 0.0  # s, of a checkpoint and of a window
         self.next: float | None = None  # ms, of the next checkpoint by simulated time
 
