@@ -169,7 +169,7 @@ def resume(
     given = {"every": checkpoint_every, "every_wall": checkpoint_wall, "keep": keep}
     simulation = resumed(run_dir, until, change=given, window=window, schedule=schedule or "auto", comm=communicator, wall_limit=wall_limit)
     style = ProgressStyle.NONE if quiet or communicator.rank else progress
-    with _progress(simulation.until, simulation.n_neurons, style) as reporter:
+    with contextlib.closing(simulation), _progress(simulation.until, simulation.n_neurons, style) as reporter:
         simulation.progress = reporter
         result = simulation.finish()
     _conclude(communicator, result, run_dir, picture, quiet)

@@ -60,6 +60,7 @@ def new_output(communicator: Alone, network: Network, directory: Any, until: flo
         run = RunDirectory.create(directory, record)
         stack.callback(run.discard)
         lock = run.lock()
+        stack.callback(lock.close)
         create_files(network, directory, until)
         return lock
 

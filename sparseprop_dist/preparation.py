@@ -4,6 +4,7 @@ Owns the composition of these parts, and that all code is compiled before the cl
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from .build import Part, build
 from .build.part import in_bulk, is_instant, lower
-from .clock import TICK_BITS
+from .clock import TICK, TICK_BITS
 from .description import Network
 from .engine import instant, ordered, slab
 from .engine.session import Session
@@ -29,6 +30,8 @@ from .synapses import STORAGES
 from .warm import kinds, tiny, warm_up
 
 SCHEDULES = {"slab": slab, "instant": instant, "ordered": ordered}
+LONGEST = 1e12
+"""ms: runs are shorter. 30 years, beyond which nothing is tested."""
 LONGEST_WINDOW = 1 << (TICK_BITS + 4)
 """Ticks (16 ms): a window where delays allow a longer one, so that spikes need not be kept for long."""
 
@@ -54,6 +57,23 @@ class Run:
     before: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
     """Arrivals of spikes and of Poisson events before a run was resumed, those of all ranks on rank 0."""
     gid_to_local: Callable[[np.ndarray], np.ndarray] = field(default=lambda gids: gids)
+
+
+def check_arguments(until: float, window: float | None, schedule: str) -> None:
+    """Refuse times and schedules that no run takes."""
+    for name, value in (("until", until), ("window", window)):
+        if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < LONGEST):
+            raise InputError(f"{name} is {value!r}; give a number of ms above 0 and below {LONGEST:g}")
+    if schedule not in ("auto", *SCHEDULES):
+        raise InputError(f'schedule is "{schedule}"; give one of auto, {", ".join(SCHEDULES)}')
+
+
+def warn_of_idle_ranks(communicator: Alone, network: Network) -> None:
+    """Warn where there are more ranks than neurons."""
+    idle = communicator.size - network.n_neurons
+    if idle > 0 and communicator.rank == 0:
+        nothing = f"{idle} {'has' if idle == 1 else 'have'} nothing to do"
+        warnings.warn(f"{communicator.size} ranks share {network.n_neurons} neurons, so that {nothing}; start fewer", stacklevel=3)
 
 
 def schedule_of(network: Network, asked: str) -> str:

@@ -3,6 +3,7 @@
 Owns what must be the same as when it was written, and what is done to the files of the run before it goes on.
 """
 
+import contextlib
 import functools
 import os
 import shutil
@@ -54,7 +55,8 @@ def resume(
     InputError
         if there is nothing to resume, or what was committed is damaged, or the description or the version differs.
     """
-    return resumed(run_dir, until, network=network, path=checkpoint, **more).finish()
+    with contextlib.closing(resumed(run_dir, until, network=network, path=checkpoint, **more)) as simulation:
+        return simulation.finish()
 
 
 def resumed(

@@ -88,7 +88,7 @@ class RunDirectory:
         except OSError as error:
             refusal = f'the output directory "{path}" cannot be made: "{error.filename}" cannot be used ({error.strerror})'
         if refusal:
-            raise InputError(f"{refusal}; name another directory")
+            raise InputError(f"{refusal}; {'resume it, or ' if 'did not finish' in refusal else ''}name another directory")
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> "RunDirectory":

@@ -24,7 +24,7 @@ from .heartbeat import FINISHED, STOPPED, Heartbeat
 from .interruption import STOP, WRITE, Checkpoints, Watchman
 from .output import Output, gathered, new_output
 from .plan import check, check_memory
-from .preparation import SCHEDULES, prepare, schedule_of, warm
+from .preparation import check_arguments, prepare, schedule_of, warm, warn_of_idle_ranks
 from .record import SpikeRecord
 from .recorder import Recorder
 from .result import Result
@@ -33,8 +33,6 @@ from .snapshot import put, take
 from .summary import events_of, summary_of
 from .window import window_to
 
-LONGEST = 1e12
-"""ms: runs are shorter. 30 years, beyond which nothing is tested."""
 REPORTS = 200
 """Times, about, that progress is reported and spikes are written in a run."""
 MOST_WINDOWS = 64
@@ -92,7 +90,8 @@ def simulate(
         network, until, output=output, window=window, schedule=schedule, progress=progress, record=record, comm=comm,
         checkpoints=checkpoints, wall_limit=wall_limit, file=file,
     )  # fmt: skip
-    return simulation.finish()
+    with contextlib.closing(simulation):
+        return simulation.finish()
 
 
 class Simulation:
@@ -120,28 +119,32 @@ class Simulation:
     ) -> None:
         """``resumed``: for `resume` alone, which also gives ``output``."""
         communicator = self._communicator = world() if comm is None else comm
-        _check(until, window, schedule)
+        check_arguments(until, window, schedule)
         schedule = schedule_of(network, schedule)
         if output is not None and not record:
             raise InputError("output is given although record is false; leave output out, or record the spikes")
         self.until, self._directory, self._network = float(until), None if output is None else Path(output), network
         self._watchman = Watchman(communicator, checkpoints or Checkpoints(), wall_limit)
+        self._output = Output(None, {})
         self._more = {"checkpoints": dataclasses.asdict(self._watchman.checkpoints), "file": None if file is None else str(file)}
         check(network)
         agreed(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
         agreed(communicator, lambda: recorder.check(network, until, output, communicator.ranks_on_node))
         if output is not None and resumed is None:
             agreed(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
-        _warn_of_idle_ranks(communicator, network)
+        warn_of_idle_ranks(communicator, network)
         warm(communicator, network, schedule)
-        with self._listening():
-            self._prepare(window, schedule, progress, record, resumed)
+        try:
+            with self._listening():
+                self._prepare(window, schedule, progress, record, resumed)
+        except BaseException:
+            self.close()
+            raise
 
     def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, resumed: Any) -> None:
         communicator, network, begun = self._communicator, self._network, time.monotonic()
         run = self._run = prepare(communicator, network, window, schedule, progress)
         self._build_wall = time.monotonic() - begun
-        self._output: Output
         self._output, found = resumed or (new_output(communicator, network, self._directory, self.until, self._more), None)
         if record:
             run.record = SpikeRecord(communicator, self._output.spikes, store.CHUNK)
@@ -209,13 +212,8 @@ class Simulation:
 
     def _heed(self, wish: int) -> None:
         """Do what the ranks asked for after a window."""
-        if wish == WRITE:
-            try:
-                self.checkpoint()
-            except SimulationError as error:  # what was written before is as it was, and the next may succeed
-                self._watchman.did(self.now, 0.0)
-                if self._communicator.rank == 0:
-                    warnings.warn(f"{error}; the run goes on", stacklevel=2)
+        if wish == WRITE and (failure := self._tried()) and self._communicator.rank == 0:
+            warnings.warn(f"{failure}; the run goes on", stacklevel=2)
         if wish == STOP:
             self.checkpoint()
             self._end(STOPPED)
@@ -223,6 +221,15 @@ class Simulation:
             reason = names[0] if names else "its wall limit"
             where = f"the run stopped at {self.now:.6g} of {self.until:g} ms because of {reason}, after a checkpoint"
             raise Interrupted(f'{where}; go on with: sparseprop resume "{self._directory}"')
+
+    def _tried(self) -> str:
+        """Write a checkpoint; return why it could not be written: older ones are as they were, and the next may succeed."""
+        try:
+            self.checkpoint()
+        except SimulationError as error:
+            self._watchman.did(self.now, 0.0)
+            return str(error)
+        return ""
 
     def checkpoint(self, path: Any = None) -> Path:
         """Write all that the future of the run depends on; collective.
@@ -284,10 +291,11 @@ class Simulation:
         """Take the run to its end, write what is left, and return what it made; collective. Raises as `advance`."""
         self.advance()
         run, communicator, output = self._run, self._communicator, self._directory
-        if output is not None:
-            self._heed(WRITE)
+        failure = None if output is None else self._tried()
         if run.record is not None:
             run.record.flush(last=True)
+        if failure and communicator.rank == 0:
+            warnings.warn(f"{failure}; the run is complete, but cannot be extended from here", stacklevel=2)
         summary = summary_of(run, self.until, self._elapsed(), self._build_wall)
         self._report()
         if output is not None and communicator.rank == 0:
@@ -304,6 +312,10 @@ class Simulation:
 
     def _end(self, state: str) -> None:
         self._heart.beat(force=True, state=state)
+        self.close()
+
+    def close(self) -> None:
+        """Let others write in the directory; `finish` does it too."""
         self._output.close()
 
     def _report(self) -> None:
@@ -325,18 +337,3 @@ def _tick(ms: float) -> int:
 def _must_be_new(path: Path) -> None:
     if os.path.lexists(path):
         raise InputError(f'the checkpoint "{path}" exists already; give another path')
-
-
-def _check(until: float, window: float | None, schedule: str) -> None:
-    for name, value in (("until", until), ("window", window)):
-        if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < LONGEST):
-            raise InputError(f"{name} is {value!r}; give a number of ms above 0 and below {LONGEST:g}")
-    if schedule not in ("auto", *SCHEDULES):
-        raise InputError(f'schedule is "{schedule}"; give one of auto, {", ".join(SCHEDULES)}')
-
-
-def _warn_of_idle_ranks(communicator: Alone, network: Network) -> None:
-    idle = communicator.size - network.n_neurons
-    if idle > 0 and communicator.rank == 0:
-        nothing = f"{idle} {'has' if idle == 1 else 'have'} nothing to do"
-        warnings.warn(f"{communicator.size} ranks share {network.n_neurons} neurons, so that {nothing}; start fewer", stacklevel=3)

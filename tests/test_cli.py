@@ -14,6 +14,7 @@ import pytest
 
 from sparseprop_dist import cli
 from sparseprop_dist.errors import InputError, SimulationError
+from sparseprop_dist.interruption import Checkpoints
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ROOT / "docs" / "examples" / "small.toml"
@@ -60,7 +61,9 @@ def engine(monkeypatch):
     state = SimpleNamespace(error=None, calls=[], until=50.0, output=None)
 
     def load(path):
-        return SimpleNamespace(network=SimpleNamespace(n_neurons=10), until=state.until, output=state.output, window=None, schedule=None)
+        return SimpleNamespace(
+            network=SimpleNamespace(n_neurons=10), until=state.until, output=state.output, window=None, schedule=None, checkpoints=None
+        )
 
     def simulate(network, until, **options):
         state.calls.append({"until": until, **options})
@@ -168,13 +171,18 @@ def test_warning_is_one_line_of_rank_0(command, engine, recwarn):
     assert not recwarn.list
 
 
+LASTING = ("--checkpoint-every", "5", "--keep", "3", "--wall-limit", "60")
+
+
 def test_run_passes_options_on_and_prints_the_summary(command, engine):
-    status, out, err = command("run", "some/net.toml", "--until", "20", "--window", "0.5", "--schedule", "slab")
+    status, out, err = command("run", "some/net.toml", "--until", "20", "--window", "0.5", "--schedule", "slab", *LASTING)
     assert (status, err) == (0, "")
     (call,) = engine.calls
     reporter = call.pop("progress")
     assert callable(reporter.update)
-    assert call == {"until": 20.0, "output": Path("net_run"), "window": 0.5, "schedule": "slab"}
+    assert call.pop("file") == Path("some/net.toml").absolute()
+    assert call.pop("checkpoints") == Checkpoints(every=5.0, every_wall=900.0, keep=3)
+    assert call == {"until": 20.0, "output": Path("net_run"), "window": 0.5, "schedule": "slab", "wall_limit": 60.0}
     lines = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
     assert lines == {"neurons": "10,000", "spikes": "1,234,567", "mean rate": "3.142 Hz", "ranks": "1", "run directory": "net_run"}
 
@@ -262,6 +270,7 @@ def test_other_run_is_not_overwritten(mpirun, tmp_path):
 INJECTION = """
 import sys
 from sparseprop_dist import cli, exchange
+from sparseprop_dist.interruption import Checkpoints
 from sparseprop_dist.errors import InputError
 simulate = sys.modules.get("sparseprop_dist.simulate") or __import__("importlib").import_module("sparseprop_dist.simulate")
 whole = simulate.simulate
@@ -291,8 +300,12 @@ def test_exception_on_one_rank_ends_the_job(mpirun, tmp_path, error, status, tol
     assert re.search(told, ended.stderr)
 
 
-def test_interrupt_ends_a_run(tmp_path):
+@pytest.mark.parametrize(("times", "status"), [(1, 85), (2, 130)])
+def test_interrupt_ends_a_run(tmp_path, times, status):
+    """The first after a checkpoint, the second at once."""
     command = [sys.executable, *COMMAND, "run", str(SMALL), "--until", "1e7", "--output", str(tmp_path / "run"), "--progress", "lines"]
+    if times == 2:
+        command += ["--window", "1"]
     # a shell starts jobs in the background deaf to it
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -302,12 +315,15 @@ def test_interrupt_ends_a_run(tmp_path):
         while not (tmp_path / "run" / "spikes.zarr").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.002)
         _, err = process.communicate(timeout=20.0)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert err.splitlines()[-1] == "sparseprop: interrupted"
+    assert process.returncode == status
+    told = {85: r'sparseprop: the run stopped at \S+ of 1e\+07 ms because of SIGINT, .*resume "\S+run"', 130: "sparseprop: interrupted"}
+    assert re.fullmatch(told[status], err.splitlines()[-1])
 
 
 def test_a_run_with_a_warm_cache_compiles_nothing(tmp_path):

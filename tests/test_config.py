@@ -269,7 +269,7 @@ MISTAKES = [
     ("1000.0", "-3", "until in [run] is -3; give a positive number of ms"),
     ("1000.0", "inf", "until in [run] is inf; give a positive number of ms"),
     ("1000.0", "true", "until in [run] is True (a truth value); give a positive number of ms"),
-    ("until = 1000.0", 'schedule = "slow"', 'schedule in [run] is \'slow\' (a string); give "auto", "ordered" or "slab"'),
+    ("until = 1000.0", 'schedule = "slow"', 'schedule in [run] is \'slow\' (a string); give "auto", "slab", "instant" or "ordered"'),
     ("[run]", "[rum]", 'the key "rum" in the file is unknown; did you mean "run"?'),
     ("[network]", "[network", "this is not valid TOML: Expected ']' at the end of a table declaration (at line 2"),
     ("seed = 1", "seed = 'a'", "seed in [network] is 'a' (a string); give a whole number of at least 0"),

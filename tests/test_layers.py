@@ -241,7 +241,7 @@ def test_public_names():
 def test_function_is_not_hidden_by_its_module():
     """``sparseprop_dist.simulate`` is the function, although there is a module of that name, in whatever order they are imported."""
     from sparseprop_dist.plan import size
-    from sparseprop_dist.simulate import LONGEST
+    from sparseprop_dist.preparation import LONGEST
 
     assert LONGEST
     assert callable(size)

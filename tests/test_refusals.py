@@ -20,7 +20,7 @@ from sparseprop_dist.errors import InputError, SimulationError
 from sparseprop_dist.exchange import Alone
 
 # The modules: the package has functions of the same names.
-PLAN, SIMULATE = import_module("sparseprop_dist.plan"), import_module("sparseprop_dist.simulate")
+PLAN, PREPARATION = import_module("sparseprop_dist.plan"), import_module("sparseprop_dist.preparation")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_other_run_is_not_overwritten(command, tmp_path):
 )
 def test_output_that_cannot_be_written(command, tmp_path, monkeypatch, output, told):
     """It is refused before anything is built."""
-    monkeypatch.setattr(SIMULATE, "build", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(PREPARATION, "build", lambda *_: pytest.fail("was built"))
     status, _, err = command("run", written(tmp_path, NETWORK), "--output", tmp_path / output)
     assert status == 2
     assert re.fullmatch(rf"sparseprop: error: the output .*{told}.*\n", err)
@@ -125,7 +125,7 @@ def test_overflow_names_the_neuron(command, tmp_path, schedule):
     assert re.fullmatch(r"sparseprop: error: neuron 5 overflowed at \S+ ms: its potential is beyond .*\n", err)
     status, _, err = command("run", config, "--output", tmp_path / "run", "--quiet")
     assert status == 2
-    assert "holds a run that did not finish" in err
+    assert "holds a run that did not finish, and nothing was overwritten; resume it, or name another directory" in err
 
 
 def test_overflow_by_poisson_input_in_python():
