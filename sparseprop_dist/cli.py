@@ -7,19 +7,32 @@ to be resumed; 130 interrupted.
 """
 
 import contextlib
-import math
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from sparseprop_dist.errors import InputError, Interrupted, SimulationError
+from sparseprop_dist.options import (
+    Every,
+    EveryWall,
+    Keep,
+    Picture,
+    ProgressStyle,
+    Quiet,
+    RunDir,
+    ScheduleOption,
+    Style,
+    Until,
+    WallLimit,
+    Window,
+    milliseconds,
+)  # fmt: skip
 from sparseprop_dist.report import analysis_rows, info_rows, summary_rows, table
 
 RESUME_ME = 85
@@ -36,56 +49,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Schedule(StrEnum):
-    AUTO = "auto"
-    SLAB = "slab"
-    INSTANT = "instant"
-    ORDERED = "ordered"
-
-
-class ProgressStyle(StrEnum):
-    AUTO = "auto"
-    BAR = "bar"
-    LINES = "lines"
-    NONE = "none"
-
-
-def _milliseconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0.0 < (value := float(text)) < math.inf:
-            return value
-    raise typer.BadParameter(f'"{text}" is given; give a number of ms above 0')
-
-
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0.0 < (value := float(text)) < math.inf:
-            return value
-    raise typer.BadParameter(f'"{text}" is given; give a number of seconds above 0')
-
-
-Until = Annotated[float | None, typer.Option(parser=_milliseconds, metavar="MS", help="End of the run; without it, what CONFIG says.")]
-Window = Annotated[
-    float | None, typer.Option(parser=_milliseconds, metavar="MS", help="Exchange at least this often; the spikes do not depend on it.")
-]
-ScheduleOption = Annotated[Schedule | None, typer.Option(help="How to order the work; the spikes do not depend on it.")]
-Picture = Annotated[bool, typer.Option("--picture", help="Also draw raster.png in the run directory.")]
-Style = Annotated[ProgressStyle, typer.Option(help="auto: a bar on a terminal, lines elsewhere.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors and warnings only.")]
-Every = Annotated[
-    float | None, typer.Option(parser=_milliseconds, metavar="MS", help="Write a checkpoint every so many ms of simulated time.")
-]
-EveryWall = Annotated[
-    float | None, typer.Option(parser=_seconds, metavar="S", help="Write a checkpoint every so many seconds; 900 if nothing is said.")
-]
-Keep = Annotated[int | None, typer.Option(metavar="N", help="Keep the last N checkpoints; 2 if nothing is said.")]
-WallLimit = Annotated[
-    float | None,
-    typer.Option(parser=_seconds, metavar="S", help="Stop in time, after a checkpoint, with exit status 85."),
-]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run.")]
 
 
 @app.command()
@@ -150,7 +113,7 @@ def resume(
     context: typer.Context,
     run_dir: RunDir,
     until: Annotated[
-        float | None, typer.Option(parser=_milliseconds, metavar="MS", help="A new end, beyond the one that the run had.")
+        float | None, typer.Option(parser=milliseconds, metavar="MS", help="A new end, beyond the one that the run had.")
     ] = None,
     window: Window = None,
     schedule: ScheduleOption = None,
@@ -253,6 +216,7 @@ def _run_command(communicator: Any, arguments: list[str]) -> int:
     """Return the exit status of one command. Whatever happens on this rank, no rank is left waiting."""
     command = typer.main.get_command(app)
     try:
+        _check_tasks(communicator.size, os.environ)
         status = command.main(arguments, prog_name="sparseprop", standalone_mode=False, obj=communicator) or 0
         if status == INTERRUPTED:
             return _end_interrupted(communicator)
@@ -277,6 +241,15 @@ def _run_command(communicator: Any, arguments: list[str]) -> int:
         if communicator.size > 1:
             communicator.abort(1)
         return 1
+
+
+def _check_tasks(size: int, environment: Mapping[str, str]) -> None:
+    """Refuse to be one of many tasks that know nothing of each other: each would make the same run."""
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1") or 1)
+    if "SLURM_STEP_ID" in environment and size == 1 < tasks and "MPI_LOCALNRANKS" not in environment:
+        raise InputError(
+            f"Slurm started {tasks} tasks, but MPI sees 1 rank in each; start them with srun --mpi=pmi2 (MPICH), or with mpiexec"
+        )
 
 
 def _tell(text: str) -> None:

@@ -124,22 +124,22 @@ def start(ranks: int, *arguments: object) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True)
 
 
-def ranks_of(job: subprocess.Popen, run: Path) -> list[int]:
-    """Return the processes of the ranks of a job on ``run``."""
+def ranks_of(run: Path) -> list[int]:
+    """Return the processes of the ranks that work on ``run``."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
         except OSError:
             continue
-        if b"sparseprop_dist" in words and os.fsencode(run) in words and not words[0].endswith((b"mpiexec", b"hydra_pmi_proxy")):
+        if b"sparseprop_dist" in words and os.fsencode(run) in words and b"python" in words[0]:
             found.append(int(entry.name))
     return found
 
 
 def kill(job: subprocess.Popen, run: Path, what: str, chance: random.Random) -> None:
     """Kill a rank, all of them, or what started them."""
-    pids = ranks_of(job, run)
+    pids = ranks_of(run)
     if what == "mpiexec" or not pids:
         pids = [job.pid]
     elif what == "rank":
@@ -163,7 +163,7 @@ def disturbed(config: Path, run: Path, chance: random.Random, longest: float) ->
             job.communicate(timeout=LONGEST)
             said.append(f"{ranks} ranks, {what} killed after {after:.2f} s, status {job.returncode}")
             assert time.monotonic() - killed < ENDS_WITHIN, f"the job went on: {said}"
-            while ranks_of(job, run):  # those that outlive mpiexec see it gone
+            while ranks_of(run):  # those that outlive mpiexec see it gone
                 assert time.monotonic() - killed < LONGEST, f"ranks went on: {said}"
                 time.sleep(0.05)
         else:

@@ -61,7 +61,7 @@ ROWS: list[tuple[int, str]] = [
     (5, "snapshot"),
     (5, "simulate"),
     (5, "resume"),
-    (6, "report"),
+    (6, "options report"),
     (7, "cli"),
     (7, "__main__"),
 ]
@@ -79,7 +79,7 @@ ONLY_IMPORTERS: dict[str, str] = {
     "matplotlib": "analysis",
     "dask_jobqueue": "spike_statistics",
     "tqdm": "progress",
-    "typer": "cli",
+    "typer": "cli options",
 }
 
 NOT_FOR: list[tuple[str, str, str]] = [

@@ -219,7 +219,7 @@ def test_a_hostile_directory(tmp_path, network):
 def test_version_is_named(tmp_path, network, monkeypatch):
     interrupted(network, tmp_path / "run", (10.0,))
     monkeypatch.setattr(checkpoint, "DYNAMICS", 2)
-    with pytest.warns(UserWarning, match="is not used"), pytest.raises(sp.InputError, match="has version 1 of the dynamics, and .* has 2"):
+    with pytest.warns(UserWarning, match="is not used"), pytest.raises(sp.InputError, match=r"has version 1 of the dynamics, and .* has 2"):
         sp.resume(tmp_path / "run")
 
 
