@@ -1,5 +1,6 @@
 """Pictures and exports of a run: what they show is what the spikes say, counted by brute force."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,29 @@ def test_export_has_local_ids(run, tmp_path):
         np.testing.assert_array_equal(found_ids, ids[mine] - first)
     with pytest.raises(InputError, match="exists already"):
         to_sonata(directory, tmp_path / "spikes.h5")
+
+
+def test_statistics_are_those_of_brute_force(run):
+    """Rates, CV and activity, counted neuron by neuron; nothing depends on how many files a task has."""
+    directory, times, ids = run
+    summary = analysis.analyze(directory)
+    assert summary == json.loads((directory.path / "analysis.json").read_bytes())
+    assert (directory.path / "analysis.png").stat().st_size > 1000
+    for name, first, size in (("exc", 0, 200), ("inh", 200, 50)):
+        counts = [np.count_nonzero(ids == first + k) for k in range(size)]
+        intervals = [np.diff(times[ids == first + k]) for k in range(size)]
+        cvs = [own.std() / own.mean() for own in intervals if len(own) >= 2]
+        found = summary["populations"][name]
+        assert (found["neurons"], found["spikes"], found["cv"]["neurons"]) == (size, sum(counts), len(cvs))
+        assert found["rate"]["mean"] == pytest.approx(np.mean(counts) / (UNTIL * 1e-3), rel=1e-12)
+        assert found["rate"]["quantiles"]["0.25"] == pytest.approx(np.quantile(counts, 0.25) / (UNTIL * 1e-3), rel=1e-12)
+        assert found["cv"]["mean"] == pytest.approx(np.mean(cvs), rel=1e-9)
+        activity = np.array(summary["activity"][name])
+        assert activity.sum() * size * UNTIL * 1e-3 / len(activity) == pytest.approx(sum(counts), rel=1e-12)
+
+
+def test_a_cluster_that_is_not_there():
+    from sparseprop_dist.spike_statistics import workers
+
+    with pytest.raises(InputError, match=r"is not installed|there is no Dask cluster"), workers("tcp://127.0.0.1:1", None):
+        pass

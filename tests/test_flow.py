@@ -362,7 +362,6 @@ def busy(seed: int = 0) -> Network:
     return network
 
 
-@pytest.mark.kernels
 def test_windows_pieces_buffers_and_the_origin() -> None:
     network, until = busy(), 60.0 if ENABLED else 9.0
     expected = emitted(network, until, Run(ordered))

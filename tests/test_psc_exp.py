@@ -555,7 +555,6 @@ RUNS = (
 )
 
 
-@pytest.mark.kernels
 @pytest.mark.parametrize(("name", "schedule"), EACH)
 def test_windows_pieces_buffers_and_the_origin(name: str, schedule: Any) -> None:
     network, until = NETWORKS[name](7), UNTIL
