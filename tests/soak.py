@@ -132,7 +132,8 @@ def ranks_of(run: Path) -> list[int]:
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
         except OSError:
             continue
-        if b"sparseprop_dist" in words and os.fsencode(run) in words and b"python" in words[0]:
+        works = b"sparseprop_dist" in words and (b"run" in words or b"resume" in words) and os.fsencode(run) in words
+        if works and os.path.basename(words[0]).startswith(b"python"):
             found.append(int(entry.name))
     return found
 
