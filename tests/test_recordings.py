@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from networks import network_of, neurons_of, poisson_events, synapses_of, whole, with_delays
 from recorded import everything, neuron_names, recording, without_delay
 
-from sparseprop_dist import config, recorder, tables
+from sparseprop_dist import config, recorder, sampling, tables
 from sparseprop_dist import simulate as run
 from sparseprop_dist.build.part import lower
 from sparseprop_dist.clock import TICK, TICK_BITS
@@ -236,8 +236,8 @@ def test_rows_of_a_recording_do_not_depend_on_which_are_asked_for() -> None:
 def test_chunks_do_not_matter(block: int, chunk: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     network = everything(DESCRIBED["mixed"](5))
     expected = run(network, 10.0).recordings
-    monkeypatch.setattr(recorder, "BLOCK", block)
-    monkeypatch.setattr(recorder, "CHUNK", chunk)
+    monkeypatch.setattr(sampling, "BLOCK", block)
+    monkeypatch.setattr(sampling, "CHUNK", chunk)
     for output in (None, tmp_path / "run") if block > 1 else (None,):
         found = run(network, 10.0, output=output).recordings
         for name, own in expected.items():

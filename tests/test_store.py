@@ -229,7 +229,10 @@ def _below_a_file(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
-        (_holding_a_run, r'output directory ".*run" holds a run that did not finish, and nothing was overwritten; name another dir'),
+        (
+            _holding_a_run,
+            r'output directory ".*run" holds a run that did not finish, and nothing was overwritten; resume it, or name',
+        ),
         (_holding_a_finished_run, r'output directory ".*run" already holds a run, and nothing was overwritten; name another directory$'),
         (_holding_a_file, r'output directory ".*run" is not empty \(it holds "thesis.tex"\), and nothing was overwritten'),
         (_being_a_file, r'output ".*run" is a file, and must be a directory that is new or empty; name another directory$'),
