@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -23,21 +24,18 @@ class ProgressStyle(StrEnum):
     NONE = "none"
 
 
-def milliseconds(text: str) -> float:
-    """Return a time in ms above 0."""
-    with contextlib.suppress(ValueError):
-        if 0.0 < (value := float(text)) < math.inf:
-            return value
-    raise typer.BadParameter(f'"{text}" is given; give a number of ms above 0')
+def _above_zero(unit: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if 0.0 < (value := float(text)) < math.inf:
+                return value
+        raise typer.BadParameter(f'"{text}" is given; give a number of {unit} above 0')
+
+    return parse
 
 
-def seconds(text: str) -> float:
-    """Return a time in s above 0."""
-    with contextlib.suppress(ValueError):
-        if 0.0 < (value := float(text)) < math.inf:
-            return value
-    raise typer.BadParameter(f'"{text}" is given; give a number of seconds above 0')
-
+milliseconds, seconds = _above_zero("ms"), _above_zero("seconds")
+"""Parsers of options."""
 
 Until = Annotated[float | None, typer.Option(parser=milliseconds, metavar="MS", help="End of the run; without it, what CONFIG says.")]
 Window = Annotated[

@@ -6,7 +6,7 @@ Owns the making of a run directory by all ranks together, and of one array out o
 import contextlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from . import recorder, sampling, store, tables
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed
-from .fingerprint import fingerprint
 from .record import Memory
 from .result import Spikes
 from .run_directory import RECORDINGS, SPIKES, RunDirectory, provenance
+from .seal import Manifest
 
 
 @dataclass
@@ -28,11 +28,14 @@ class Output:
     spikes: Any
     tables: dict[str, Any]
     lock: Any = None
+    sealed: dict[str, Manifest] = field(default_factory=dict)
+    """Manifests by folder, of what this rank has flushed and all ranks do not know of yet."""
 
-    def sealed(self) -> dict[str, Any]:
-        """Flush what this rank wrote since the last call to the disk; return its manifests by folder."""
+    def seal(self) -> None:
+        """Flush what this rank wrote to the disk, and add it to ``sealed``, also where another folder fails."""
         folders = {f"{RECORDINGS}/{name}": table for name, table in self.tables.items()} | {SPIKES: self.spikes}
-        return {name: manifest for name, sink in folders.items() if (manifest := sink.sealed())}
+        for name, sink in folders.items():
+            self.sealed.setdefault(name, {}).update(sink.sealed())
 
     def close(self) -> None:
         """Let others write in the directory."""
@@ -55,7 +58,7 @@ def new_output(communicator: Alone, network: Network, directory: Any, until: flo
     def create() -> Any:
         record = provenance(
             config=_text(network), seed=network.seed, ranks=communicator.size, hosts=hosts, mpi=communicator.library, until=until,
-            fingerprint=fingerprint(network), **more,
+            **more,
         )  # fmt: skip
         run = RunDirectory.create(directory, record)
         stack.callback(run.discard)

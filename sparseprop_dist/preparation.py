@@ -178,7 +178,9 @@ def warm(communicator: Alone, network: Network, schedule: str) -> None:
     def compile_all() -> None:
         # what is wrong with the parameters is told of the network itself, by the build
         with contextlib.suppress(InputError, SimulationError):
-            session = prepare(Alone(), tiny(network, drawn=schedule != "slab"), None, schedule, None).session
+            run = prepare(Alone(), tiny(network, drawn=schedule != "slab"), None, schedule, None)
+            session = run.session
+            run.statistics.add(run.gids[:0], np.empty(0))
             session.advance(1 << TICK_BITS)
             restore_all(session.part.model, session.state())
             if together:

@@ -170,15 +170,28 @@ def _compare(spikes: np.ndarray, key: np.void) -> tuple[int, int]:
 
 
 @njit
-def _count(local, times, count, last, total, squares):
-    for k in range(local.size):
-        i, time = local[k], times[k]
+def count_intervals(neurons, times, count, first, last, total, squares):
+    """Count spikes (sorted by time) and their intervals, one entry a neuron: spikes, first and last time, sum of intervals and of their
+    squares. ``first`` may be ``last``, for whom the first does not matter."""
+    for k in range(neurons.size):
+        i, time = neurons[k], times[k]
         if count[i] > 0:
             interval = time - last[i]
             total[i] += interval
             squares[i] += interval * interval
+        else:
+            first[i] = time
         count[i] += 1
         last[i] = time
+
+
+def cv_of(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Return the CV of the intervals of each neuron (standard deviation of the population, 1/n, over mean), nan for fewer than two."""
+    n = np.maximum(count - 1, 1)
+    mean = total / n
+    variance = np.maximum(squares / n - mean**2, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count >= 3, np.sqrt(variance) / mean, np.nan)
 
 
 class Statistics:
@@ -192,12 +205,10 @@ class Statistics:
 
     def add(self, local: np.ndarray, times: np.ndarray) -> None:
         """Count spikes of neurons (local indices) at ``times`` (ms), sorted by time."""
-        _count(local, times, self.count, self.last, self.sum, self.squares)
+        count_intervals(local, times, self.count, self.last, self.last, self.sum, self.squares)
 
     def sums(self) -> np.ndarray:
         """Return float64 (3,): spikes, sum of the CVs of neurons with two intervals or more, number of these."""
         enough = self.count >= 3
-        n = self.count[enough] - 1
-        mean = self.sum[enough] / n
-        variance = np.maximum(self.squares[enough] / n - mean**2, 0.0)
-        return np.array([self.count.sum(), (np.sqrt(variance) / mean).sum(), enough.sum()])
+        cv = cv_of(self.count[enough], self.sum[enough], self.squares[enough])
+        return np.array([self.count.sum(), cv.sum(), enough.sum()])

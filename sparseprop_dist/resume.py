@@ -78,12 +78,17 @@ def resumed(
         agreed(communicator, lambda: _check_same(run, record.get("fingerprint", {}), network))
         found = _found(communicator, run, path)
         end = agreed(communicator, lambda: _end(run, record, found, until))
-        output = _reopened(communicator, network, run, found, end)
-        output.lock = lock
-        if communicator.rank == 0:
-            run.resumed(_ms(found), end, ranks=communicator.size)
+        _check_files(communicator, network, run, found)
+
+        def reopen() -> tuple[Output, Checkpoint | None]:
+            output = _reopened(communicator, network, run, found, end)
+            output.lock = lock
+            if communicator.rank == 0:
+                run.resumed(_ms(found), end, ranks=communicator.size)
+            return output, found
+
         more.setdefault("checkpoints", changed(Checkpoints(**(record.get("checkpoints") or {})), **(change or {})))
-        return Simulation(network, end, output=run.path, resumed=(output, found), **more)
+        return Simulation(network, end, output=run.path, reopen=reopen, **more)
     except BaseException:
         if lock is not None:
             lock.close()
@@ -132,6 +137,18 @@ def _end(run: RunDirectory, record: dict[str, Any], found: Checkpoint | None, un
     return before if until is None else float(until)
 
 
+def _check_files(communicator: Alone, network: Network, run: RunDirectory, found: Checkpoint | None) -> None:
+    """Refuse to go on where what was committed before a checkpoint is damaged; collective."""
+    if found is None:
+        return
+    known = {SPIKES, *(f"{RECORDINGS}/{recording.name}" for recording in network.recordings)}
+    for name, manifest in sorted(found.record["files"].items()):
+        if name not in known:
+            raise InputError(f'the checkpoint "{found.path}" names "{name}", which is no file of this run')
+        own = dict(sorted(manifest.items())[communicator.rank :: communicator.size])
+        agreed(communicator, functools.partial(_verify, run, name, own))
+
+
 def _reopened(communicator: Alone, network: Network, run: RunDirectory, found: Checkpoint | None, until: float) -> Output:
     """Return the files of a run as they were at a checkpoint; collective."""
     if found is None:
@@ -144,12 +161,6 @@ def _reopened(communicator: Alone, network: Network, run: RunDirectory, found: C
 
         agreed(communicator, lambda: anew() if communicator.rank == 0 else None)
         return agreed(communicator, lambda: opened(network, run.path))
-    known = {SPIKES, *(f"{RECORDINGS}/{recording.name}" for recording in network.recordings)}
-    for name, manifest in sorted(found.record["files"].items()):
-        if name not in known:
-            raise InputError(f'the checkpoint "{found.path}" names "{name}", which is no file of this run')
-        own = dict(sorted(manifest.items())[communicator.rank :: communicator.size])
-        agreed(communicator, functools.partial(_verify, run, name, own))
 
     def cut() -> None:
         output = opened(network, run.path)

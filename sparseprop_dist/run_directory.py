@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ SPIKES = "spikes.zarr"
 RECORDINGS = "recordings.zarr"
 PROVENANCE = "provenance.json"
 LOCK = "lock"
+LOOK = 0.2
+"""s: `is_locked` holds the lock for much less; a run that starts meanwhile tries again for so long."""
 PART = ".part"
 """Ends the name of a file that is not complete."""
 
@@ -57,13 +60,14 @@ class RunDirectory:
             file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # kept open: the lock is the open file
         except OSError as error:
             raise InputError(f'"{path}" cannot be opened ({error.strerror}); a run must write in its directory') from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read(200).strip() or "another process"
-            file.close()
-            raise InputError(f'the run directory "{self.path}" is in use by {holder}; wait for it, or stop it first') from None
+        end = time.monotonic() + LOOK
+        while not _locks(file, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                file.seek(0)
+                holder = file.read(200).strip() or "another process"
+                file.close()
+                raise InputError(f'the run directory "{self.path}" is in use by {holder}; wait for it, or stop it first')
+            time.sleep(LOOK / 20.0)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
@@ -73,12 +77,9 @@ class RunDirectory:
         """Return whether a run holds this directory."""
         try:
             with open(self.path / LOCK, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
+                return not _locks(file, fcntl.LOCK_SH)
         except OSError:
-            return True
-        return False
+            return False
 
     @staticmethod
     def check(path: str | os.PathLike[str]) -> None:
@@ -168,6 +169,14 @@ class RunDirectory:
         except OSError as error:
             kept = "all spikes are written"
             raise SimulationError(f'the summary cannot be written to "{self.path / PROVENANCE}" ({error.strerror}); {kept}') from error
+
+
+def _locks(file: Any, how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _refusal(path: Path) -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import os
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,9 @@ class Simulation:
         checkpoints: Checkpoints | None = None,
         wall_limit: float | None = None,
         file: Any = None,
-        resumed: "tuple[Output, Checkpoint | None] | None" = None,
+        reopen: "Callable[[], tuple[Output, Checkpoint | None]] | None" = None,
     ) -> None:
-        """``resumed``: for `resume` alone, which also gives ``output``."""
+        """``reopen``: for `resume` alone, which also gives ``output``: returns its files, and where the run goes on."""
         communicator = self._communicator = world() if comm is None else comm
         check_arguments(until, window, schedule)
         schedule = schedule_of(network, schedule)
@@ -130,28 +131,31 @@ class Simulation:
         check(network)
         agreed(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
         agreed(communicator, lambda: recorder.check(network, until, output, communicator.ranks_on_node))
-        if output is not None and resumed is None:
+        if output is not None and reopen is None:
             agreed(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
         warn_of_idle_ranks(communicator, network)
         warm(communicator, network, schedule)
         try:
             with self._listening():
-                self._prepare(window, schedule, progress, record, resumed)
+                self._prepare(window, schedule, progress, record, reopen)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, resumed: Any) -> None:
+    def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, reopen: Any) -> None:
         communicator, network, begun = self._communicator, self._network, time.monotonic()
         run = self._run = prepare(communicator, network, window, schedule, progress)
         self._build_wall = time.monotonic() - begun
-        self._output, found = resumed or (new_output(communicator, network, self._directory, self.until, self._more), None)
+        self._fingerprint = {} if self._directory is None else fingerprint(network)
+        if reopen is not None:  # not before now: whatever was wrong has left the files of the run as they were
+            self._output, found = reopen()
+        else:
+            more = {**self._more, "fingerprint": self._fingerprint}
+            self._output, found = new_output(communicator, network, self._directory, self.until, more), None
         if record:
             run.record = SpikeRecord(communicator, self._output.spikes, store.CHUNK)
         run.recorder = Recorder(communicator, network, run.division, run.gid_to_local, self.until, self._output.tables)
-        self._wall, self._files, self._fingerprint = 0.0, dict[str, Any](), dict[str, str]()
-        if self._directory is not None:
-            self._fingerprint = fingerprint(network)
+        self._wall, self._files = 0.0, dict[str, Any]()
         if found is not None:
             put(run, found.record["common"], found.parts)
             self._wall, self._files = found.record["wall"], found.record["files"]
@@ -276,16 +280,16 @@ class Simulation:
 
     def _seal_files(self) -> None:
         """Have all that was written of spikes and recordings on the disk, and in ``_files``."""
-        sealed = None
         error = None
         try:
-            sealed = self._output.sealed()
+            self._output.seal()
         except SimulationError as raised:
             error = raised
         self._communicator.agree(error)
-        for theirs in self._communicator.collect(sealed):
+        for theirs in self._communicator.collect(self._output.sealed):
             for name, manifest in theirs.items():
                 self._files.setdefault(name, {}).update(manifest)
+        self._output.sealed = {}
 
     def finish(self) -> Result:
         """Take the run to its end, write what is left, and return what it made; collective. Raises as `advance`."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparseprop_dist import store
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import njit
+from sparseprop_dist.record import count_intervals, cv_of
 
 TASKS = 8
 """Tasks, at most: each keeps 40 bytes a neuron until it is joined with another."""
@@ -123,11 +123,7 @@ def statistics(run: str | os.PathLike[str], *, client: Any = None) -> Statistics
     while len(parts) > 1:  # neighbours, so that intervals between them are known
         parts = [delayed(joined)(*parts[k : k + 2]) if k + 1 < len(parts) else parts[k] for k in range(0, len(parts), 2)]
     found = client.compute(parts[0]).result() if client is not None else parts[0].compute(scheduler="threads")
-    n = np.maximum(found.spikes - 1, 1)
-    mean = found.total / n
-    variance = np.maximum(found.squares / n - mean**2, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cv = np.where(found.spikes >= 3, np.sqrt(variance) / mean, np.nan)
+    cv = cv_of(found.spikes, found.total, found.squares)
     return Statistics([entry["name"] for entry in populations], firsts, found.spikes, cv, found.bins, until)
 
 
@@ -140,25 +136,11 @@ def tally(run: str, first_file: int, stop_file: int, firsts: np.ndarray, until: 
         times, ids = stored.block(k)
         if len(ids) and not 0 <= ids.min() <= ids.max() < n_neurons:
             raise InputError(f'a spike of "{run}" is of neuron {ids.max()}, and there are {n_neurons}; the run directory is damaged')
-        _fold(times, ids, out.spikes, first, last, total, squares)
+        count_intervals(ids, times, out.spikes, first, last, total, squares)
         band = np.searchsorted(firsts, ids, side="right") - 1
         bins = np.minimum((times * (BINS / until)).astype(np.int64), BINS - 1)
         out.bins[:] += np.bincount(band * BINS + bins, minlength=out.bins.size).reshape(out.bins.shape)
     return out
-
-
-@njit
-def _fold(times, ids, count, first, last, total, squares):
-    for k in range(times.size):
-        i, time = ids[k], times[k]
-        if count[i] == 0:
-            first[i] = time
-        else:
-            interval = time - last[i]
-            total[i] += interval
-            squares[i] += interval * interval
-        count[i] += 1
-        last[i] = time
 
 
 def joined(one: Tally, later: Tally) -> Tally:

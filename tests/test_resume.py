@@ -109,6 +109,16 @@ def test_a_finished_run_is_extended(tmp_path, network):
     assert results(tmp_path / "run") == results(tmp_path / "straight")
 
 
+def test_a_refused_resume_changes_nothing(tmp_path, network):
+    """Files are touched when all else is known to be right: here the end is beyond what any run has."""
+    sp.simulate(network, UNTIL, output=tmp_path / "run")
+    before = results(tmp_path / "run")
+    with pytest.raises(sp.InputError, match=r"until is 1e\+13"):
+        sp.resume(tmp_path / "run", 1e13)
+    assert results(tmp_path / "run") == before
+    assert "finished" in json.loads((tmp_path / "run" / "provenance.json").read_bytes())
+
+
 def test_another_description_is_refused_and_named(tmp_path, network):
     interrupted(network, tmp_path / "run", (10.0,))
     other = recorded(DESCRIBED["brunel"](9))

@@ -91,6 +91,13 @@ def _larger(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return new
 
 
+def _copied(buffer: Emitted | Flight, n: int) -> np.ndarray:
+    spikes = np.empty(n, SPIKE)
+    for name in SPIKE.names or ():
+        spikes[name] = getattr(buffer, name)[:n]
+    return spikes
+
+
 @dataclass
 class Session:
     """The state of one rank between windows. ``train_times`` (ms, sorted) and ``train_gids`` are the spikes of all spike sources."""
@@ -166,11 +173,7 @@ class Session:
 
     def spikes(self) -> np.ndarray:
         """Return the spikes of the window (SPIKE)."""
-        n = int(self.counters[Counter.EMITTED])
-        spikes = np.empty(n, SPIKE)
-        for name in SPIKE.names or ():
-            spikes[name] = getattr(self.emitted, name)[:n]
-        return spikes
+        return _copied(self.emitted, int(self.counters[Counter.EMITTED]))
 
     def _train(self, until: int) -> Flight:
         """The spikes of sources that may arrive in the window, in emission order."""
@@ -250,11 +253,7 @@ class Session:
 
     def flying(self) -> np.ndarray:
         """Return the spikes in flight, in emission order (SPIKE, times counted from the origin)."""
-        n = int(self.counters[Counter.FLIGHT])
-        spikes = np.empty(n, SPIKE)
-        for name in SPIKE.names or ():
-            spikes[name] = getattr(self.flight, name)[:n]
-        return spikes
+        return _copied(self.flight, int(self.counters[Counter.FLIGHT]))
 
     def state(self) -> np.ndarray:
         """Return the states of all neurons between two windows, int64 (STATES, neurons), as `models.protocol.save` writes them."""
