@@ -101,6 +101,8 @@ every_wall = 0.2
 every = 23.0
 """
 NETWORKS = {"delayed": DELAYED, "instant": INSTANT}
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))) or "mpiexec"
+"""That of this environment, which may not be on the PATH."""
 LONGEST = 120.0
 """s that any job may take."""
 ENDS_WITHIN = 15.0
@@ -120,7 +122,7 @@ def start(ranks: int, *arguments: object) -> subprocess.Popen:
     """Start the command line on so many ranks."""
     command = [sys.executable, "-m", "sparseprop_dist", *map(str, arguments)]
     if ranks > 1:
-        command = [shutil.which("mpiexec") or "mpiexec", "-n", str(ranks), *command]
+        command = [MPIEXEC, "-n", str(ranks), *command]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True)
 
 
