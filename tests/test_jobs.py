@@ -59,15 +59,19 @@ def submit(folder: Path, *arguments: object) -> str:
 
 def wait_for(folder: Path, *jobs: str, seconds: float = 300.0) -> None:
     """Wait until these jobs are done, whatever became of them."""
+    # Of all states: squeue's own choice of them leaves out a job that is just being requeued.
+    command = ["squeue", "-h", "-t", "all", "-o", "%F %T"]
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        left = subprocess.run(["squeue", "-h", "-o", "%A"], check=True, capture_output=True, text=True, timeout=60).stdout.split()
-        if not set(jobs) & set(left):
+        table = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        states = [line.split() for line in table.splitlines()]
+        if all(state in ENDED for job, state in states if job in jobs):
             return
         time.sleep(0.2)
     raise AssertionError("".join(path.read_text() for path in folder.glob("*.log")))
 
 
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "PREEMPTED")
 TWO = ("--nodes=1", "--ntasks=2", "--ntasks-per-node=2", "--time=10", "--signal=B:USR1@60")
 
 
@@ -103,7 +107,7 @@ def test_warned_and_killed_jobs_are_requeued_and_go_on(cluster: Path, expected: 
     os.kill(ranks[0], 9)
     wait_for(cluster, job)
     assert "status 85; requeued after restart 0" in log.read_text()
-    assert status(run)["state"] == "finished"
+    assert status(run)["state"] == "finished", log.read_text()
     assert soak.digest(run) == expected
 
 
