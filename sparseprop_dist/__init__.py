@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.description import Input, Network, Population, Projection
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
     from sparseprop_dist.errors import InputError, Interrupted, SimulationError
+    from sparseprop_dist.gradients import Gradients, value_and_grad
     from sparseprop_dist.heartbeat import status
     from sparseprop_dist.inputs import Poisson, SampledCurrent, SineCurrent, SpikeTrains, StepCurrent
     from sparseprop_dist.interruption import Checkpoints
@@ -54,6 +55,7 @@ __all__ = [
     "FixedOutdegree",
     "FixedTotalNumber",
     "Flow",
+    "Gradients",
     "Input",
     "InputError",
     "IntFire1",
@@ -86,6 +88,7 @@ __all__ = [
     "resume",
     "simulate",
     "status",
+    "value_and_grad",
 ]
 
 _HOME = {
@@ -103,6 +106,7 @@ _HOME = {
     "description": ("Input", "Network", "Population", "Projection"),
     "distributions": ("Lognormal", "Normal", "Uniform"),
     "errors": ("InputError", "Interrupted", "SimulationError"),
+    "gradients": ("Gradients", "value_and_grad"),
     "heartbeat": ("status",),
     "inputs": ("Poisson", "SampledCurrent", "SineCurrent", "SpikeTrains", "StepCurrent"),
     "interruption": ("Checkpoints",),

@@ -53,6 +53,8 @@ class Run:
     progress: Any
     recorder: Recorder = field(init=False)
     gids: np.ndarray = field(init=False)  # int64, of the own neurons, by local index
+    trains: tuple[np.ndarray, np.ndarray] = field(init=False)  # times (ms) and gids of all spikes of spike sources
+    tape: Any = None  # keeps the log of the run, where its gradients are wanted
     n_spikes: int = 0
     before: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
     """Arrivals of spikes and of Poisson events before a run was resumed, those of all ranks on rank 0."""
@@ -118,6 +120,7 @@ def prepare(communicator: Alone, network: Network, window: float | None, schedul
             raise InputError(f"on several ranks, synapses without delay need the instant schedule, not {schedule}; give auto or instant")
         together = Together(session, (meeting := Meeting(communicator)), communicator.agree, meeting.lay)
     run = Run(communicator, lowered, division, part, routes, session, together, length, None, statistics, progress)
+    run.trains = (times, gids)
     run.gid_to_local = _local_indices(division, communicator.rank)
     shares = division.shares(communicator.rank)
     run.gids = np.concatenate([np.arange(share.first_gid + share.start, share.first_gid + share.stop) for share in shares])

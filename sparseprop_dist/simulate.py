@@ -25,7 +25,7 @@ from .heartbeat import FINISHED, STOPPED, Heartbeat
 from .interruption import STOP, WRITE, Checkpoints, Watchman
 from .output import Output, gathered, new_output
 from .plan import check, check_memory
-from .preparation import check_arguments, prepare, schedule_of, warm, warn_of_idle_ranks
+from .preparation import Run, check_arguments, prepare, schedule_of, warm, warn_of_idle_ranks
 from .record import SpikeRecord
 from .recorder import Recorder
 from .result import Result
@@ -164,6 +164,16 @@ class Simulation:
         self._windows, self._from = 0, self.now
         self._begun = time.monotonic()
         self._report()
+
+    @property
+    def run(self) -> Run:
+        """What this rank works on."""
+        return self._run
+
+    def keep(self, tape: Any) -> Any:
+        """Keep the log of the run on ``tape``, a `tape.Tape`, from here on; return it."""
+        self._run.tape = tape
+        return tape
 
     @property
     def n_neurons(self) -> int:

@@ -23,6 +23,8 @@ def window_to(run: Run, until: int, last: int) -> None:
     spikes = _advance(run, until, last)
     session.receive(run.routes.exchange(spikes), start)
     run.n_spikes += len(spikes)
+    if run.tape is not None:
+        run.tape.add(spikes, session.origin)
     kept = stamps(spikes["time"], spikes["gid"], session.origin)
     run.statistics.add(run.gid_to_local(kept["gid"]), kept["whole"] + kept["part"] * TICK)
     if run.record is not None:

@@ -191,6 +191,10 @@ class Model(ByValue):
     weight_unit: ClassVar[str] = "mV"
     takes_currents: ClassVar[bool] = False
     """Whether it has `driven_record`."""
+    adjoint: ClassVar[Any] = None
+    """Class of its adjoints (`models.adjoint`), if it has derivatives."""
+    differentiable: ClassVar[tuple[str, ...]] = ()
+    """Parameters that these are with respect to."""
 
     def __post_init__(self) -> None:
         lengths = {}

@@ -1,0 +1,195 @@
+"""The backward sweep over the log of a run: gather what a spike did, settle the neuron that made it (``docs/design/gradients.md``).
+
+Owns the order of the sweep, the passes over rows, and sums that do not depend on the order of their terms. Knows no model and no
+communication: `sums` of a group of spikes are handed out between its two steps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .by_address import by_address
+from .engine.arrivals import row_of
+from .jit import inline, inner, merged, njit
+from .models.adjoint import begin, factor_of, pull, rebase, settle
+from .state import CONSTANT, DELAYED_32, DELAYED_64, NO_ROWS, WIDE, Synapses
+
+HIGH, LOW = 2.0**16, 2.0**40
+"""Units of the first integer of a sum in one of the largest cotangent, and of the second in one of the first."""
+LOW_BITS = 40
+MOST = 2.0**51
+"""Of a term in units of the first: below it `_add` is exact, and 2^11 spikes of 2^20 targets overflow no sum."""
+NONE, SHARED, EACH = 0, 1, 2
+"""Whether the gradient of the weights, or delays, of a pathway is asked for: as one number, or one for each synapse."""
+
+
+@by_address
+class Sweep(NamedTuple):
+    """The log of a run, and what the sweep adds up. S spikes, P pathways, J projections."""
+
+    time: np.ndarray  # int64 (S,), absolute tick
+    gid: np.ndarray  # int32 (S,)
+    local: np.ndarray  # int32 (S,), the neuron, -1 if it is not of this rank
+    cotangent: np.ndarray  # float64 (S,), dL/dtime of each spike by the loss alone, scaled
+    sums: np.ndarray  # int64 (2, S), dL/dtime by all arrivals, see `_add`
+    want_weight: np.ndarray  # uint8 (P,): NONE, SHARED, EACH
+    want_delay: np.ndarray  # uint8 (P,)
+    of_weight: np.ndarray  # int64 (2, J), sums
+    of_delay: np.ndarray  # int64 (2, J)
+    word_base: np.ndarray  # int64 (P,), where the words of a pathway's kind start in the arrays of each
+    each_weight: np.ndarray  # float64 (words,), or none
+    each_delay: np.ndarray  # float64 (words,), or none
+    worst: np.ndarray  # float64 (1,), the largest term
+    one_by_one: int  # 1: some synapses have no delay, and a group is one spike
+    group: int  # ticks, the smallest delay between neurons
+
+
+@inline
+def _add(sums, k, x, worst):
+    """Add x to sum ``k`` of int64 (2, n): as multiples of 1/HIGH and of 1/(HIGH LOW), rounded once."""
+    y = x * HIGH
+    worst[0] = max(worst[0], abs(y)) if y == y else np.inf
+    y = y if abs(y) < MOST else 0.0
+    high = np.rint(y)
+    sums[0, k] += np.int64(high)
+    sums[1, k] += np.int64(np.rint((y - high) * LOW))
+
+
+@inline
+def _carry(sums, k):
+    """Bring sum ``k`` into its only form: the second integer from 0 to LOW - 1."""
+    sums[0, k] += sums[1, k] >> LOW_BITS
+    sums[1, k] &= (1 << LOW_BITS) - 1
+
+
+def carried(sums: np.ndarray) -> np.ndarray:
+    """Return sums of int64 (2, n) in their only form."""
+    return np.array([sums[0] + (sums[1] >> LOW_BITS), sums[1] & ((1 << LOW_BITS) - 1)])
+
+
+def word_bases(synapses: Synapses) -> tuple[np.ndarray, int]:
+    """Return where the words of each pathway's kind start in arrays of one number a word, and the length of such arrays."""
+    n16, n32 = len(synapses.words16), len(synapses.words32)
+    starts = {CONSTANT: 0, DELAYED_32: n16, WIDE: n16, DELAYED_64: n16 + n32}
+    return np.array([starts[int(kind)] for kind in synapses.kind], np.int64), n16 + n32 + len(synapses.words64)
+
+
+def value_of(sums: np.ndarray) -> np.ndarray:
+    """Return carried sums of int64 (2, n) as float64 (n,)."""
+    out: np.ndarray = (sums[0] + sums[1] / LOW) / HIGH
+    return out
+
+
+@merged
+def _synapse(adjoint, w, synapses, p, block, q, i, time, weight, s, factor):
+    """Gather one arrival."""
+    by_weight, by_time = pull(adjoint, i, time, weight, s, factor)
+    projection = synapses.drawn.place[p]
+    _add(w.sums, s, by_time, w.worst)
+    if w.want_weight[p] == SHARED:
+        _add(w.of_weight, projection, by_weight, w.worst)
+    elif w.want_weight[p] == EACH:
+        w.each_weight[w.word_base[p] + q] += by_weight
+    if w.want_delay[p] == SHARED:
+        _add(w.of_delay, projection, by_time, w.worst)
+    elif w.want_delay[p] == EACH:
+        w.each_delay[w.word_base[p] + q] += by_time
+
+
+@inner
+def _row(adjoint, w, synapses, blocks, p, block, words, begin_, stop, s):
+    """Gather the arrivals of one row."""
+    first, alike, one_delay = blocks.first[block], blocks.alike[block] > 0, synapses.kind[p] == CONSTANT or synapses.kind[p] == WIDE
+    shift, mask = np.int64(blocks.block_bits), (1 << blocks.block_bits) - 1
+    own = synapses.weight_base[p, block] - synapses.base[p, block]
+    time, factor = w.time[s] + synapses.delay[p], 0.0
+    if alike and one_delay:
+        factor = factor_of(adjoint, first, time)
+    for q in range(begin_, stop):
+        word = np.int64(words[q])
+        target = word
+        if not one_delay:
+            target, time = word & mask, w.time[s] + ((word >> shift) << synapses.unit[p])
+        i = first + target
+        if not (alike and one_delay):
+            factor = factor_of(adjoint, i, time)
+        weight = synapses.weights[own + q] if synapses.weighted[p] else synapses.weight[p]
+        _synapse(adjoint, w, synapses, p, block, q, i, time, weight, s, factor)
+
+
+@inner
+def _gather(adjoint, w, synapses, blocks, s):
+    """Add up dL/dtime of the spike at place ``s`` of the log, and what its arrivals add to other gradients."""
+    for p in range(synapses.kind.size):
+        row = row_of(synapses, p, np.int64(w.gid[s]))
+        for block in range(blocks.gid.size if row >= 0 else 0):
+            place = synapses.index[p, block]
+            if place == NO_ROWS:
+                continue
+            base = synapses.base[p, block]
+            begin_, stop = base + np.int64(synapses.row_ptr[place + row]), base + np.int64(synapses.row_ptr[place + row + 1])
+            kind = synapses.kind[p]
+            if kind == CONSTANT:
+                _row(adjoint, w, synapses, blocks, p, block, synapses.words16, begin_, stop, s)
+            elif kind == WIDE or kind == DELAYED_32:
+                _row(adjoint, w, synapses, blocks, p, block, synapses.words32, begin_, stop, s)
+            else:
+                _row(adjoint, w, synapses, blocks, p, block, synapses.words64, begin_, stop, s)
+            _carry(w.of_weight, synapses.drawn.place[p])
+            _carry(w.of_delay, synapses.drawn.place[p])
+    _carry(w.sums, s)
+
+
+@inner
+def _first_of(w, stop):
+    """Return the first spike of the group that ends before place ``stop``."""
+    if w.one_by_one:
+        return stop - 1
+    start = w.time[stop - 1] // w.group * w.group
+    first = stop - 1
+    while first > 0 and w.time[first - 1] >= start:
+        first -= 1
+    return first
+
+
+@njit
+def gather(adjoint, w, synapses, blocks, anchor, reach, stop, n_neurons):
+    """Gather the spikes of neurons in the group that ends before place ``stop`` of the log; return its first. ``reach``: ticks between
+    two anchors of the frames, of which ``anchor`` is the last."""
+    first = _first_of(w, stop)
+    while w.time[first] < anchor[0]:
+        anchor[0] -= reach
+        rebase(adjoint, anchor[0])
+    for s in range(stop - 1, first - 1, -1):
+        if w.gid[s] < n_neurons:
+            _gather(adjoint, w, synapses, blocks, s)
+    return first
+
+
+@njit
+def finish(adjoint, w, synapses, blocks, first, stop, n_neurons):
+    """Settle the spikes of a group, whose sums are complete, then gather those of spike sources in it, which nothing depends on."""
+    for s in range(stop - 1, first - 1, -1):
+        if w.local[s] >= 0:
+            by_arrivals = (w.sums[0, s] + w.sums[1, s] / LOW) / HIGH
+            settle(adjoint, np.int64(w.local[s]), s, w.cotangent[s] + by_arrivals)
+    for s in range(stop - 1, first - 1, -1):
+        if w.gid[s] >= n_neurons:
+            _gather(adjoint, w, synapses, blocks, s)
+
+
+@njit
+def sweep(adjoint, w, synapses, blocks, anchor, reach, n_neurons):
+    """Sweep the whole log of one rank."""
+    stop = w.time.size
+    while stop > 0:
+        first = gather(adjoint, w, synapses, blocks, anchor, reach, stop, n_neurons)
+        finish(adjoint, w, synapses, blocks, first, stop, n_neurons)
+        stop = first
+
+
+@njit
+def begin_all(adjoint, n_neurons):
+    """Take all neurons back to time 0."""
+    for i in range(n_neurons):
+        begin(adjoint, i)

@@ -1,0 +1,70 @@
+"""What the backward sweep asks of a model: its derivatives (``docs/design/gradients.md``).
+
+A model gives a record (a NamedTuple of arrays over the neurons of this rank) and a body for each function below. The sweep calls these
+names and knows no model. Times are absolute ticks, derivatives are per ms, mV, pA.
+"""
+
+import numpy as np
+
+from sparseprop_dist.jit import inline, protocol
+
+NEVER = 1 << 62
+"""Time of a spike that there is not."""
+BY_FLOW, BY_POISSON = -1, -2
+"""In place of the trigger of a spike: it crossed threshold by the flow; a Poisson event made it."""
+
+
+@protocol
+def pull(adjoint, i, time, weight, s, factor):
+    """Return dL/dweight and dL/dtime of an arrival at neuron ``i``, that of the spike at place ``s`` of the log; ``factor`` is what `factor_of` said."""
+    raise NotImplementedError
+
+
+@protocol
+def factor_of(adjoint, i, time):
+    """Return what `pull` needs of all neurons of the frame of ``i`` at a time."""
+    raise NotImplementedError
+
+
+@protocol
+def settle(adjoint, i, s, cotangent):
+    """Take neuron ``i`` back over its own spike at place ``s`` of the log, with dL/d(its time), all told."""
+    raise NotImplementedError
+
+
+@protocol
+def begin(adjoint, i):
+    """Take neuron ``i`` back to time 0, when all its spikes are settled."""
+    raise NotImplementedError
+
+
+@protocol
+def rebase(adjoint, anchor):
+    """Move the anchor of all frames back to a tick."""
+    raise NotImplementedError
+
+
+@protocol
+def push(adjoint, i, time, weight):
+    """Note an arrival at neuron ``i`` before the sweep, in the order of the log; where `needs_inputs`."""
+    raise NotImplementedError
+
+
+@protocol
+def passed(adjoint, i):
+    """Note, before the sweep, that the next own spike of neuron ``i`` has come."""
+    raise NotImplementedError
+
+
+@inline
+def after(own_time, own_trigger, q, time, s):
+    """Does an arrival at ``time``, that of the spike at place ``s`` of the log, come after the own spike ``q``?"""
+    return own_time[q] < time or (own_time[q] == time and (own_trigger[q] < 0 or s > own_trigger[q]))
+
+
+def own_spikes(local: np.ndarray, n_neurons: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the own spikes of each neuron start (int64 (n + 1,)), and their places in the log (int32), from the neuron of each place
+    (-1: none of this rank)."""
+    here = np.flatnonzero(local >= 0)
+    order = here[np.argsort(local[here], kind="stable")].astype(np.int32)
+    return np.concatenate([[0], np.cumsum(np.bincount(local[here], minlength=n_neurons))]).astype(np.int64), order

@@ -1,0 +1,194 @@
+"""Derivatives of the LIF neuron with delta synapses; the equations are in ``docs/design/gradients.md`` and ``DERIVATIONS``.
+
+With ``E(t) = e^((t - anchor)/tau_m)``, dL/dV is ``lam E(t)`` between two own spikes, ``lam`` constant. An input at t_a has
+``dL/dweight = lam E(t_a)``, ``dL/dt_a = weight lam E(t_a)/tau_m``. A crossing at t_s has ``dt_s = -dV/V'(t_s)``.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.by_address import by_address
+from sparseprop_dist.clock import TICK, ticks
+from sparseprop_dist.errors import InputError
+from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged
+from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, NEVER, after, begin, factor_of, pull, rebase, settle
+
+LAM, NEXT, RELEASE, PLACE = 0, 1, 2, 3
+"""Of a node: bits of lam, the earliest settled own spike, the end of the refractory period before it, and its place in the own spikes."""
+FAR = 300.0
+"""Time constants from the anchor beyond which E would overflow: such an arrival is pulled the slow way."""
+
+
+@by_address
+class LIFAdjoint(NamedTuple):
+    """Adjoints of LIF neurons. All arrays but those of own spikes have one entry a neuron."""
+
+    node: np.ndarray  # int64 (N, 4)
+    anchor: np.ndarray  # int64 (1,), tick
+    rate: np.ndarray  # float64, 1/tau_m, per ms
+    rest: np.ndarray  # float64, V_inf, mV (0 where nothing leaks)
+    slope: np.ndarray  # float64, mV/ms, where nothing leaks, else 0
+    V_th: np.ndarray  # float64, mV
+    V_reset: np.ndarray  # float64, mV
+    V_m: np.ndarray  # float64, mV, at time 0
+    refractory: np.ndarray  # int64, ticks
+    own_ptr: np.ndarray  # int64 (N + 1,)
+    own_time: np.ndarray  # int64 (own spikes,), tick
+    own_trigger: np.ndarray  # int32 (own spikes,), place of the trigger in the log, or BY_FLOW, BY_POISSON
+    own_dV: np.ndarray  # float64 (own spikes,), dL/dV just before
+    own_dt: np.ndarray  # float64 (own spikes,), dL/dtime
+    of_rest: np.ndarray  # float64, gradients: V_inf,
+    of_slope: np.ndarray  # float64
+    of_rate: np.ndarray  # float64, of 1/tau_m in the flow alone; its part by inputs only where `full`
+    of_V_th: np.ndarray  # float64
+    of_V_reset: np.ndarray  # float64
+    of_V_m: np.ndarray  # float64
+    of_t_ref: np.ndarray  # float64
+    full: int  # 1: the gradient of tau_m is asked for
+
+    @staticmethod
+    def make(
+        values: Mapping[str, Any], own_ptr: np.ndarray, own_time: np.ndarray, own_trigger: np.ndarray, poisson: np.ndarray, full: bool
+    ) -> "LIFAdjoint":
+        """Return adjoints after the last spike, from the parameters of the neurons (arrays by name); ``poisson``: who gets such input.
+
+        Raises
+        ------
+        InputError
+            where it cannot be told whether spikes are crossings by the flow or made by Poisson events.
+        """
+        n, leaks = len(values["tau_m"]), np.isfinite(values["tau_m"])
+        drive = values["I_e"] / values["C_m"]
+        rest = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
+        unclear = np.flatnonzero(poisson & np.where(leaks, rest > values["V_th"], drive > 0.0))
+        if unclear.size:
+            i = unclear[0]
+            both = "it gets Poisson input, and its drive alone takes it over V_th"
+            raise InputError(f"neuron {values['gid'][i]} has no gradient: {both}; lower I_e or E_L, or give spike trains instead")
+        own_trigger = np.where((own_trigger == BY_FLOW) & np.repeat(poisson, np.diff(own_ptr)), BY_POISSON, own_trigger).astype(np.int32)
+        node = np.zeros((n, 4), np.int64)
+        node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -NEVER, own_ptr[1:]
+        made = LIFAdjoint(
+            node, np.zeros(1, np.int64), np.where(leaks, 1.0 / values["tau_m"], 0.0),
+            np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive),
+            values["V_th"], values["V_reset"], values["V_m"], ticks(values["t_ref"]),
+            own_ptr, own_time, own_trigger, np.zeros(len(own_time)), np.zeros(len(own_time)),
+            *(np.zeros(n) for _ in range(7)), int(full),
+        )  # fmt: skip
+        return made
+
+    def gradients(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return the gradients of all parameters by name, after the sweep."""
+        leaks = np.isfinite(values["tau_m"])
+        tau, C, I = np.where(leaks, values["tau_m"], 0.0), values["C_m"], values["I_e"]
+        of_drive = np.where(leaks, self.of_rest * tau, self.of_slope)  # of I_e/C_m
+        return {
+            "V_th": self.of_V_th,
+            "V_reset": self.of_V_reset,
+            "V_m": self.of_V_m,
+            "t_ref": self.of_t_ref,
+            "E_L": np.where(leaks, self.of_rest, 0.0),
+            "I_e": of_drive / C,
+            "C_m": -of_drive * I / C**2,
+            "tau_m": np.where(leaks, -self.of_rate * self.rate**2 + self.of_rest * I / C, 0.0),
+        }
+
+
+@merged
+def _speed(model, i, V):
+    """Return V' at V, mV/ms."""
+    return model.rate[i] * (model.rest[i] - V) + model.slope[i]
+
+
+@implements(factor_of, LIFAdjoint)
+def _factor_of(adjoint, i, time):
+    away = (time - adjoint.anchor[0]) * (TICK * adjoint.rate[i])
+    return math.exp(away) if away < FAR else math.inf
+
+
+@inner
+def _slow(adjoint, i, time, s):
+    """Return dL/dV at an arrival, dL/dtime of the own spike that it triggered, and the time of the next own spike."""
+    q, stop = adjoint.node[i, PLACE], adjoint.own_ptr[i + 1]
+    while q < stop and adjoint.own_time[q] <= time:
+        triggers = adjoint.own_time[q] == time and adjoint.own_trigger[q] == s
+        if triggers and not math.isnan(adjoint.own_dt[q]):
+            by_trigger = adjoint.own_dt[q]
+            adjoint.own_dt[q] = math.nan  # given to the first such synapse
+            return 0.0, by_trigger, time
+        if not triggers and not after(adjoint.own_time, adjoint.own_trigger, q, time, s):
+            break
+        q += 1
+    if q == stop:
+        return 0.0, 0.0, time
+    if q > adjoint.own_ptr[i] and time < adjoint.own_time[q - 1] + adjoint.refractory[i]:
+        return 0.0, 0.0, time
+    until = adjoint.own_time[q]
+    return adjoint.own_dV[q] * math.exp((time - until) * (TICK * adjoint.rate[i])), 0.0, until
+
+
+@implements(pull, LIFAdjoint)
+def _pull(adjoint, i, time, weight, s, factor):
+    node = adjoint.node[i]
+    by_trigger, until = 0.0, node[NEXT]
+    if node[RELEASE] <= time < until and factor < math.inf:
+        dV = bits_float(node[LAM]) * factor
+    else:
+        dV, by_trigger, until = _slow(adjoint, i, time, s)
+    if adjoint.full and dV != 0.0:
+        adjoint.of_rate[i] -= dV * weight * ((until - time) * TICK)
+    return dV, weight * dV * adjoint.rate[i] + by_trigger
+
+
+@merged
+def _start(adjoint, i, time, V):
+    """Account for the start at ``time``, with potential ``V``, of the interval that the node stands for; return dL/dV there."""
+    node = adjoint.node[i]
+    until = node[NEXT]
+    if until == NEVER:
+        return 0.0
+    dV = adjoint.own_dV[node[PLACE]] * math.exp((time - until) * (TICK * adjoint.rate[i]))
+    span = (until - time) * TICK
+    adjoint.of_rest[i] -= dV
+    adjoint.of_slope[i] += dV * span
+    adjoint.of_rate[i] -= dV * (V - adjoint.rest[i]) * span
+    return dV
+
+
+@implements(settle, LIFAdjoint)
+def _settle(adjoint, i, s, cotangent):
+    node = adjoint.node[i]
+    q = node[PLACE] - 1
+    time, flow = adjoint.own_time[q], adjoint.own_trigger[q] == BY_FLOW
+    dV = _start(adjoint, i, time + adjoint.refractory[i], adjoint.V_reset[i])
+    adjoint.of_V_reset[i] += dV
+    by_shift = -dV * _speed(adjoint, i, adjoint.V_reset[i])
+    adjoint.of_t_ref[i] += by_shift
+    cotangent += by_shift
+    adjoint.own_dt[q] = cotangent
+    before = 0.0
+    if flow:
+        before = -cotangent / _speed(adjoint, i, adjoint.V_th[i])
+        adjoint.of_V_th[i] -= before
+        adjoint.of_rest[i] += before
+    adjoint.own_dV[q] = before
+    node[LAM] = float_bits(before * math.exp((adjoint.anchor[0] - time) * (TICK * adjoint.rate[i])))
+    node[NEXT], node[PLACE] = time, q
+    node[RELEASE] = adjoint.own_time[q - 1] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else -NEVER
+
+
+@implements(begin, LIFAdjoint)
+def _begin(adjoint, i):
+    adjoint.of_V_m[i] = _start(adjoint, i, np.int64(0), adjoint.V_m[i])
+
+
+@implements(rebase, LIFAdjoint)
+def _rebase(adjoint, anchor):
+    back = (anchor - adjoint.anchor[0]) * TICK
+    adjoint.anchor[0] = anchor
+    for i in range(adjoint.rate.size):
+        node = adjoint.node[i]
+        node[LAM] = float_bits(bits_float(node[LAM]) * math.exp(back * adjoint.rate[i]))
