@@ -189,6 +189,13 @@ def sweep(adjoint, w, synapses, blocks, anchor, reach, n_neurons):
 
 
 @njit
+def forward(inputs, w, synapses, blocks):
+    """Gather the whole log from its start on: what a model must know of its inputs before the sweep."""
+    for s in range(w.time.size):
+        _gather(inputs, w, synapses, blocks, s)
+
+
+@njit
 def begin_all(adjoint, n_neurons):
     """Take all neurons back to time 0."""
     for i in range(n_neurons):

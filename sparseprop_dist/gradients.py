@@ -143,7 +143,7 @@ def check(network: Network) -> None:
             continue
         model = population.model.lowered()
         if model.adjoint is None:
-            raise InputError(f"{population}: gradients of {type(population.model).__name__} are not there yet; use LIF")
+            raise InputError(f"{population}: gradients of {type(population.model).__name__} are not there yet; use LIF or LIFPscExp")
         kinds.add(type(model))
         if getattr(model, "refractory_input", False):
             raise InputError(f"{population}: refractory_input has no gradients; leave it out")
@@ -212,6 +212,9 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
     w = _sweep_of(run, log, local, cotangents / scale, wanted, reach)
     anchor = adjoint.anchor
     anchor[0] = int(log.time[-1] // reach + 1) * reach if len(log.time) else 0
+    if (inputs := getattr(adjoint, "inputs", None)) is not None:
+        backward.forward(inputs, w._replace(want_weight=0 * w.want_weight, want_delay=0 * w.want_delay), part.synapses, part.blocks)
+        backward.begin_all(inputs, len(values["gid"]))
     if communicator.size == 1:
         backward.sweep(adjoint, w, part.synapses, part.blocks, anchor, reach, network.n_neurons)
     else:
@@ -223,6 +226,13 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
             f"gradients grew beyond {backward.MOST / backward.HIGH:.1g} times the largest derivative of the loss: the network is chaotic over "
             "this time, or a neuron crosses threshold with almost no speed; take a shorter run"
         )
+    unclear = getattr(adjoint, "unclear", np.zeros(1, np.int64))[0]
+    for gid in communicator.collect(int(values["gid"][unclear - 1]) if unclear else -1):
+        if gid >= 0:
+            raise SimulationError(
+                f"neuron {gid} has no clear gradient: two synapses of one source reach it at once and make it fire; give it t_ref above 0, or "
+                "the rule allow_multapses = false"
+            )
     return Gradients(network, _collected(run, network, log, w, adjoint.gradients(values), wanted, scale))
 
 

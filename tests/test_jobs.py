@@ -42,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def expected(cluster: Path) -> str:
     """The network that all jobs run, and its undisturbed run."""
-    (cluster / "net.toml").write_text(soak.DELAYED.replace("every = 217.0", "every = 100.0"))
+    (cluster / "net.toml").write_text(soak.DELAYED.replace("every = 217.0", "every = 100.0").replace("until = 3000.0", "until = 1000.0"))
     job = soak.start(1, "run", cluster / "net.toml", "--output", cluster / "straight", "--quiet")
     text, _ = job.communicate(timeout=300)
     assert job.returncode == 0, text

@@ -30,7 +30,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "models models.protocol"),
     (1, "models.lif_record models.qif_record models.mixed models.lif_psc_exp_flow"),
     (1, "models.adjoint"),
-    (1, "models.lif_adjoint"),
+    (1, "models.lif_adjoint models.lif_psc_exp_adjoint"),
     (1, "models.lif_rows models.lif_slab models.qif models.current models.lif_psc_exp_record"),
     (1, "models.lif_curve models.lif_psc_exp_rows models.lif_psc_exp_slab"),
     (1, "models.lif_current"),

@@ -47,6 +47,7 @@ class LIFAdjoint(NamedTuple):
     of_V_reset: np.ndarray  # float64
     of_V_m: np.ndarray  # float64
     of_t_ref: np.ndarray  # float64
+    unclear: np.ndarray  # int64 (1,), 1 + a neuron whose gradient is not clear, else 0
     full: int  # 1: the gradient of tau_m is asked for
 
     @staticmethod
@@ -76,7 +77,7 @@ class LIFAdjoint(NamedTuple):
             np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive),
             values["V_th"], values["V_reset"], values["V_m"], ticks(values["t_ref"]),
             own_ptr, own_time, own_trigger, np.zeros(len(own_time)), np.zeros(len(own_time)),
-            *(np.zeros(n) for _ in range(7)), int(full),
+            *(np.zeros(n) for _ in range(7)), np.zeros(1, np.int64), int(full),
         )  # fmt: skip
         return made
 
@@ -119,6 +120,8 @@ def _slow(adjoint, i, time, s):
             by_trigger = adjoint.own_dt[q]
             adjoint.own_dt[q] = math.nan  # given to the first such synapse
             return 0.0, by_trigger, time
+        if triggers and adjoint.refractory[i] == 0:
+            adjoint.unclear[0] = i + 1  # was it the first or the second that took it over threshold?
         if not triggers and not after(adjoint.own_time, adjoint.own_trigger, q, time, s):
             break
         q += 1

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from sparseprop_dist.distributions import Given
 from sparseprop_dist.models import lif_psc_exp_rows, lif_psc_exp_slab  # noqa: F401  # their bodies
+from sparseprop_dist.models.lif_psc_exp_adjoint import LIFPscExpAdjoint
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
 
@@ -43,6 +44,8 @@ class LIFPscExp(Model):
     kind: ClassVar[str] = "lif_psc_exp"
     additive: ClassVar[bool] = True
     weight_unit: ClassVar[str] = "pA"
+    adjoint: ClassVar[Any] = LIFPscExpAdjoint
+    differentiable: ClassVar[tuple[str, ...]] = ("C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e", "V_m")
     quantities: ClassVar[dict[str, Quantity]] = {
         "tau_m": Quantity("ms", "positive"),
         "C_m": Quantity("pF", "positive"),
