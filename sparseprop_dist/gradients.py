@@ -65,6 +65,10 @@ class GradientsOf(Mapping[Any, Any]):
             raise InputError(f'there is no gradient of "{self._name}" for {thing}; there is for {", ".join(map(str, self)) or "nothing"}')
         return self._values[key]
 
+    def at(self, kind: str, place: int) -> Any:
+        """Return that of a "population", "projection" or "input" by its place in the network."""
+        return self._values[kind, place]
+
     def _key(self, thing: Any) -> tuple[str, int]:
         network = self._network
         if isinstance(thing, str | Population):
