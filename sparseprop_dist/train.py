@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from .clock import TICK
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed, world
 from .gradients import SYNAPTIC, check, record, value_and_grad
 from .optimisers import Adam
 from .replicas import Arrays, Replicas, gids_of, listed, put, taken
-from .clock import TICK
 from .rules import Pairs
 from .seal import write_whole
 
