@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sparseprop_dist.description import Input, Network, Population, Projection
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
     from sparseprop_dist.errors import InputError, Interrupted, SimulationError
-    from sparseprop_dist.gradients import Gradients, value_and_grad
+    from sparseprop_dist.gradient_values import Gradients
+    from sparseprop_dist.gradients import value_and_grad
     from sparseprop_dist.heartbeat import status
     from sparseprop_dist.inputs import Poisson, SampledCurrent, SineCurrent, SpikeTrains, StepCurrent
     from sparseprop_dist.interruption import Checkpoints
@@ -106,7 +107,8 @@ _HOME = {
     "description": ("Input", "Network", "Population", "Projection"),
     "distributions": ("Lognormal", "Normal", "Uniform"),
     "errors": ("InputError", "Interrupted", "SimulationError"),
-    "gradients": ("Gradients", "value_and_grad"),
+    "gradient_values": ("Gradients",),
+    "gradients": ("value_and_grad",),
     "heartbeat": ("status",),
     "inputs": ("Poisson", "SampledCurrent", "SineCurrent", "SpikeTrains", "StepCurrent"),
     "interruption": ("Checkpoints",),

@@ -131,7 +131,7 @@ def _gather(adjoint, w, synapses, blocks, s):
             kind = synapses.kind[p]
             if kind == CONSTANT:
                 _row(adjoint, w, synapses, blocks, p, block, synapses.words16, begin_, stop, s)
-            elif kind == WIDE or kind == DELAYED_32:
+            elif kind == WIDE or kind == DELAYED_32:  # noqa: SIM109  # Numba knows no `in`
                 _row(adjoint, w, synapses, blocks, p, block, synapses.words32, begin_, stop, s)
             else:
                 _row(adjoint, w, synapses, blocks, p, block, synapses.words64, begin_, stop, s)

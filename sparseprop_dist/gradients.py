@@ -4,7 +4,7 @@ Owns the composition; the sweep is in `backward`, the derivatives of each model 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from . import backward
 from .backward import EACH, NONE, SHARED, Sweep, value_of
 from .build.numbers import n_numbered, numbers, words_of_each
 from .clock import TICK, ticks
-from .description import Input, Network, Population, Projection
+from .description import Network, Population, Projection
 from .distributions import Distribution
 from .errors import InputError, SimulationError, nearest
 from .exchange import Alone, agreed, world
+from .gradient_values import Gradients
 from .inputs import Current, Poisson, SpikeTrains
 from .models.adjoint import own_spikes
 from .models.parameters import Model, joined
@@ -33,65 +34,6 @@ SPIKE_TIMES = "spike_times"
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, Any]]
 
 
-class Gradients(Mapping[str, Any]):
-    """Gradients by name of the parameter, then by the thing that has it: a population (or its name), a projection or an input (or its place
-    in the network). Each is a float where the parameter is one number, else an array of its shape; of a drawn parameter, one for each
-    neuron or synapse."""
-
-    def __init__(self, network: Network, values: dict[str, dict[tuple[str, int], Any]]) -> None:
-        self._network, self._values = network, values
-
-    def __getitem__(self, name: str) -> "GradientsOf":
-        if name not in self._values:
-            raise InputError(f'there is no gradient of "{name}"{nearest(name, self._values)}; name it in wrt')
-        return GradientsOf(self._network, name, self._values[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
-class GradientsOf(Mapping[Any, Any]):
-    """Those of one parameter."""
-
-    def __init__(self, network: Network, name: str, values: dict[tuple[str, int], Any]) -> None:
-        self._network, self._name, self._values = network, name, values
-
-    def __getitem__(self, thing: Any) -> Any:
-        key = self._key(thing)
-        if key not in self._values:
-            raise InputError(f'there is no gradient of "{self._name}" for {thing}; there is for {", ".join(map(str, self)) or "nothing"}')
-        return self._values[key]
-
-    def at(self, kind: str, place: int) -> Any:
-        """Return that of a "population", "projection" or "input" by its place in the network."""
-        return self._values[kind, place]
-
-    def _key(self, thing: Any) -> tuple[str, int]:
-        network = self._network
-        if isinstance(thing, str | Population):
-            name = thing if isinstance(thing, str) else thing.name
-            return "population", next((k for k, known in enumerate(network.populations) if known.name == name), -1)
-        if isinstance(thing, Projection):
-            return "projection", next((k for k, known in enumerate(network.projections) if known is thing), -1)
-        if isinstance(thing, Input):
-            return "input", next((k for k, known in enumerate(network.inputs) if known is thing), -1)
-        return "projection", int(thing)
-
-    def __iter__(self) -> Iterator[Any]:
-        lists: dict[str, Sequence[Any]] = {
-            "population": [population.name for population in self._network.populations],
-            "projection": self._network.projections,
-            "input": self._network.inputs,
-        }
-        return (lists[kind][place] for kind, place in self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
 def value_and_grad(
     network: Network, loss: Loss, until: float, *, wrt: Sequence[str] = ("weight",), schedule: str = "auto", comm: Alone | None = None
 ) -> tuple[float, Gradients]:
@@ -103,7 +45,7 @@ def value_and_grad(
     ----------
     loss : a function of all spikes of neurons, ``times`` (float64 (S,), ms, ascending) and ``ids`` (int64 (S,), gids), that returns its
         value and the derivatives of it by each time, (S,); see `losses`. It is called on rank 0.
-    wrt : names of parameters: "weight", "delay", "spike_times" (of spike sources), and those of models, such as "I_e", "V_th", "tau_m", "V_m"
+    wrt : names of parameters: "weight", "delay", "spike_times" (of spike sources), and those of models, such as "I_e", "V_th"
     schedule : as for `simulate`
 
     Returns
@@ -130,10 +72,10 @@ def record(network: Network, until: float, schedule: str, communicator: Alone) -
     """Simulate; return the run and its log, the same on all ranks."""
     check(network)
     simulation = Simulation(network, until, schedule=schedule, record=False, comm=communicator)
-    tape = simulation.keep(Tape())
+    run = simulation.run
+    tape = run.tape = Tape()
     simulation.advance()
     simulation.close()
-    run = simulation.run
     times, gids = run.trains
     before = times < until
     return run, tape.log(communicator, ticks(times[before]), gids[before])
@@ -227,15 +169,15 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
     worst = max(communicator.collect(float(w.worst[0])))
     if not worst < backward.MOST:
         raise SimulationError(
-            f"gradients grew beyond {backward.MOST / backward.HIGH:.1g} times the largest derivative of the loss: the network is chaotic over "
-            "this time, or a neuron crosses threshold with almost no speed; take a shorter run"
+            f"gradients grew beyond {backward.MOST / backward.HIGH:.1g} times the largest derivative of the loss: the network is chaotic "
+            "over this time, or a neuron crosses threshold with almost no speed; take a shorter run"
         )
     unclear = getattr(adjoint, "unclear", np.zeros(1, np.int64))[0]
     for gid in communicator.collect(int(values["gid"][unclear - 1]) if unclear else -1):
         if gid >= 0:
             raise SimulationError(
-                f"neuron {gid} has no clear gradient: two synapses of one source reach it at once and make it fire; give it t_ref above 0, or "
-                "the rule allow_multapses = false"
+                f"neuron {gid} has no clear gradient: two synapses of one source reach it at once and make it fire; give it t_ref above "
+                "0, or the rule allow_multapses = false"
             )
     return Gradients(network, _collected(run, network, log, w, adjoint.gradients(values), wanted, scale))
 
@@ -270,10 +212,11 @@ def _sweep_of(run: Run, log: Log, local: np.ndarray, cotangents: np.ndarray, wan
     shortest = communicator.least(int(synapses.delay[recurrent & (synapses.instant == 0)].min(initial=1 << 61)))
     wants = np.array([[_want(wanted, projections[j], name) for j in synapses.drawn.place] for name in SYNAPTIC], np.uint8).reshape(2, -1)
     bases, n_words = backward.word_bases(synapses)
+    room = [np.zeros(n_words if (want == EACH).any() else 0) for want in wants]
     return Sweep(
         log.time, log.gid, local, cotangents, np.zeros((2, len(log.gid)), np.int64), wants[0], wants[1],
         np.zeros((2, len(projections)), np.int64), np.zeros((2, len(projections)), np.int64), bases,
-        *(np.zeros(n_words if (want == EACH).any() else 0) for want in wants), np.zeros(1), int(instant < 0), min(shortest, longest),
+        room[0], room[1], np.zeros(1), int(instant < 0), min(shortest, longest),
     )  # fmt: skip
 
 
@@ -323,7 +266,7 @@ def _of_synapses(run: Run, network: Network, w: Sweep, name: str, scale: float) 
             continue
         found, derivatives = [np.empty(0, np.int64)], [np.empty(0)]
         for p in np.flatnonzero(numbered.drawn.place == place):
-            words, which = words_of_each(numbered, p)
+            words, which = words_of_each(numbered, int(p))
             found.append(which)
             derivatives.append(each[w.word_base[p] + words] * scale)
         gradient = np.zeros(n_numbered(run.network, projection))

@@ -36,8 +36,8 @@ def first_spikes(times: np.ndarray, ids: np.ndarray, neurons: np.ndarray, silent
     if silent is None and not there.all():
         quiet = flat[~there]
         raise InputError(
-            f"the loss asks for the first spike of neuron {quiet[0]}, which never fires, nor do {len(quiet) - 1} others; give silent = a time in ms "
-            "to count for them, and wake them by regularisation (rates = Rates(...) of train), or raise their weights or I_e"
+            f"the loss asks for the first spike of neuron {quiet[0]}, which never fires, nor do {len(quiet) - 1} others; give silent = a "
+            "time in ms to count for them, and wake them by regularisation (rates = Rates(...) of train), or raise their weights or I_e"
         )
     which = np.where(there, order[np.minimum(place, max(len(ids) - 1, 0))] if len(ids) else -1, -1)
     found = np.where(there, times[which] if len(ids) else 0.0, 0.0 if silent is None else silent)
@@ -166,8 +166,8 @@ def van_rossum(target_times: Any, target_ids: Any, *, tau: float, neurons: Seque
 
 
 def interval_targets(neurons: Any, *, rate: float | None = None, cv: float | None = None) -> Loss:
-    """Squared relative error of the rate (Hz, 1000 over the mean interval) and squared error of the CV of the intervals, each a mean over the
-    neurons that have two (three) spikes: what of rates spike times can change."""
+    """Squared relative error of the rate (Hz, 1000 over the mean interval) and squared error of the CV of the intervals, each a mean over
+    the neurons that have two (three) spikes: what of rates spike times can change."""
     neurons = np.asarray(neurons, np.int64).ravel()
 
     def loss(times: np.ndarray, ids: np.ndarray) -> tuple[float, np.ndarray]:

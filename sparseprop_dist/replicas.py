@@ -41,7 +41,8 @@ def listed(network: Network, wrt: tuple[str, ...] = ()) -> Network:
 
 
 def _synapses(network: Network, projection: Projection) -> tuple[np.ndarray, ...]:
-    sources, targets, weights, delays = [], [], [], []
+    sources, targets = list[np.ndarray](), list[np.ndarray]()
+    weights, delays = list[np.ndarray](), list[np.ndarray]()
     for part in incoming(network, projection, 0, network.pool(projection.targets).size):
         n = len(part.sources)
         numbers = part.numbers if isinstance(part.numbers, np.ndarray) else part.numbers + np.arange(n)
@@ -72,8 +73,8 @@ class Replicas:
         self._rules = [_tiled(network, projection, n) for projection in network.projections]
 
     def build(self, network: Network, trains: dict[str, SpikeTrains]) -> Network:
-        """Return the copies of ``network``, which differs from the one given first in its numbers alone; ``trains``: spikes of the copies of
-        populations that only send."""
+        """Return the copies of ``network``, which differs from the one given first in its numbers alone; ``trains``: spikes of the copies
+        of populations that only send."""
         out, n = Network(network.seed), self.n
         for population in network.populations:
             model = population.model
@@ -99,9 +100,8 @@ def _copied(trains: SpikeTrains, size: int, n: int) -> SpikeTrains:
 def _tiled(network: Network, projection: Projection, n: int) -> Pairs:
     rule = projection.rule
     assert isinstance(rule, Pairs)
-    return Pairs(
-        *(_positions(network, names, own, n) for names, own in ((projection.sources, rule.sources), (projection.targets, rule.targets)))
-    )
+    sources = _positions(network, projection.sources, rule.sources, n)
+    return Pairs(sources, _positions(network, projection.targets, rule.targets, n))
 
 
 def _positions(network: Network, names: tuple[str, ...], own: np.ndarray, n: int) -> np.ndarray:
@@ -135,10 +135,12 @@ def put(network: Network, parameters: Arrays) -> Network:
     """Return a listed network with these parameters."""
     out = Network(network.seed)
     for k, population in enumerate(network.populations):
-        own = {key.split("/")[0]: value for key, value in parameters.items() if key.endswith(f"/{k}") and key.split("/")[0] not in SYNAPTIC}
-        model = population.model if isinstance(population.model, SpikeTrains) else dataclasses.replace(population.model, **own)  # type: ignore[type-var]
+        values = {
+            key.split("/")[0]: value for key, value in parameters.items() if key.endswith(f"/{k}") and key.split("/")[0] not in SYNAPTIC
+        }
+        model = population.model if isinstance(population.model, SpikeTrains) else dataclasses.replace(population.model, **values)  # type: ignore[type-var]
         out.add_population(population.name, population.size, model)
     for k, projection in enumerate(network.projections):
-        own = {name: value for name in SYNAPTIC if (value := parameters.get(f"{name}/{k}")) is not None}
+        own: dict[str, Any] = {name: value for name in SYNAPTIC if (value := parameters.get(f"{name}/{k}")) is not None}
         out.projections.append(dataclasses.replace(projection, **own))
     return out

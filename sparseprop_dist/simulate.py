@@ -170,11 +170,6 @@ class Simulation:
         """What this rank works on."""
         return self._run
 
-    def keep(self, tape: Any) -> Any:
-        """Keep the log of the run on ``tape``, a `tape.Tape`, from here on; return it."""
-        self._run.tape = tape
-        return tape
-
     @property
     def n_neurons(self) -> int:
         """Number of neurons."""

@@ -42,8 +42,8 @@ class Rates:
 class Constraints:
     """What parameters must keep to after each step.
 
-    ``bounds``: (least, most) by name, such as {"delay": (0.1, 20.0)}; ``keep_signs``: no weight changes its sign (Dale's law, where a population
-    has one sign).
+    ``bounds``: (least, most) by name, such as {"delay": (0.1, 20.0)}; ``keep_signs``: no weight changes its sign (Dale's law, where a
+    population has one sign).
     """
 
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Training:
         comm: Alone | None = None,
     ) -> None:  # fmt: skip
         self.communicator = world() if comm is None else comm
-        self.wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        self.wrt = tuple(wrt)
         check(network)
         self.network = listed(network, self.wrt)
         self.task, self.validation, self.until = task, validation, float(until)
@@ -193,7 +193,7 @@ class Training:
             {"epoch": self.epoch, "step": self.optimiser.step, "seed": self.seed, "batch": self.batch, "history": self.history}
         )
         file = io.BytesIO()
-        np.savez(file, about=np.array(text), **state)
+        np.savez(file, about=np.array(text), **state)  # type: ignore[arg-type]
         write_whole(self.folder / STATE, file.getvalue())
         write_whole(self.folder / HISTORY, json.dumps(self.history, indent=1).encode())
 

@@ -75,7 +75,8 @@ def tangents(
 ) -> np.ndarray:
     """The tangents of all spike times of a log (ticks, gids, places of triggers).
 
-    ``synapses``: source gid, target gid, weight, delay, and the tangents of both; ``source_tangents``: of the times of spike sources, by place.
+    ``synapses``: source gid, target gid, weight, delay, and the tangents of both; ``source_tangents``: of spike sources,
+    by place.
     """
     time, gid, trigger = log
     out = np.zeros(len(time))

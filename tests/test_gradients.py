@@ -60,7 +60,7 @@ class Case:
 
     def network(self, **changed: np.ndarray) -> tuple[sp.Network, sp.Projection]:
         v = self.values | changed
-        own = {name: v[name] for name in ("I_e", "V_th", "V_reset", "t_ref", "V_m", "C_m", "E_L", "tau_m")}
+        own: dict[str, Any] = {name: v[name] for name in ("I_e", "V_th", "V_reset", "t_ref", "V_m", "C_m", "E_L", "tau_m")}
         model: Any = sp.LIFPscExp(tau_syn_ex=3.0, tau_syn_in=5.0, **own) if self.currents else sp.LIF(**own)
         net = sp.Network(1)
         net.add_population("a", N, model)
@@ -234,7 +234,7 @@ def test_refusals() -> None:
     with pytest.raises(sp.InputError, match=r"the loss has derivative nan by the spike of neuron 2 at \S+ ms \(spike 2\)"):
         sp.value_and_grad(small(), no_numbers, 50.0)
     with pytest.raises(sp.InputError, match=r"derivatives of shape \(\) for \d+ spikes; give one for each spike"):
-        sp.value_and_grad(small(), lambda times, ids: (0.0, 1.0), 50.0)  # type: ignore[arg-type, return-value]
+        sp.value_and_grad(small(), lambda times, ids: (0.0, 1.0), 50.0)
     quadratic = sp.Network(1)
     quadratic.add_population("q", 2, sp.QIF())
     with pytest.raises(sp.InputError, match=r'population "q": gradients of QIF are not there yet; use LIF or LIFPscExp'):

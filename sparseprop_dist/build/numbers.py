@@ -36,7 +36,7 @@ def numbers(network: Network, division: Partition, rank: int, places: list[int])
         n = n_numbered(network, projection)
         if n >= 1 << 40:
             raise InputError(f"{projection}: {n} synapses are too many for a gradient each; give weight or delay as one number")
-        numbered.projections[place] = dataclasses.replace(projection, weight=np.arange(max(n, 2)) * UNIT)
+        numbered.projections[place] = dataclasses.replace(projection, weight=np.arange(max(n, 2), dtype=np.float64) * UNIT)
     return build(numbered, division, rank).synapses
 
 

@@ -16,7 +16,8 @@ BY_FLOW, BY_POISSON = -1, -2
 
 @protocol
 def pull(adjoint, i, time, weight, s, factor):
-    """Return dL/dweight and dL/dtime of an arrival at neuron ``i``, that of the spike at place ``s`` of the log; ``factor`` is what `factor_of` said."""
+    """Return dL/dweight and dL/dtime of an arrival at neuron ``i``, that of the spike at place ``s`` of the log; ``factor`` is what
+    `factor_of` said."""
     raise NotImplementedError
 
 

@@ -72,19 +72,18 @@ class LIFAdjoint(NamedTuple):
         own_trigger = np.where((own_trigger == BY_FLOW) & np.repeat(poisson, np.diff(own_ptr)), BY_POISSON, own_trigger).astype(np.int32)
         node = np.zeros((n, 4), np.int64)
         node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -NEVER, own_ptr[1:]
-        made = LIFAdjoint(
+        return LIFAdjoint(
             node, np.zeros(1, np.int64), np.where(leaks, 1.0 / values["tau_m"], 0.0),
             np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive),
             values["V_th"], values["V_reset"], values["V_m"], ticks(values["t_ref"]),
             own_ptr, own_time, own_trigger, np.zeros(len(own_time)), np.zeros(len(own_time)),
-            *(np.zeros(n) for _ in range(7)), np.zeros(1, np.int64), int(full),
+            np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(1, np.int64), int(full),
         )  # fmt: skip
-        return made
 
     def gradients(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the gradients of all parameters by name, after the sweep."""
         leaks = np.isfinite(values["tau_m"])
-        tau, C, I = np.where(leaks, values["tau_m"], 0.0), values["C_m"], values["I_e"]
+        tau, C, I_e = np.where(leaks, values["tau_m"], 0.0), values["C_m"], values["I_e"]
         of_drive = np.where(leaks, self.of_rest * tau, self.of_slope)  # of I_e/C_m
         return {
             "V_th": self.of_V_th,
@@ -93,8 +92,8 @@ class LIFAdjoint(NamedTuple):
             "t_ref": self.of_t_ref,
             "E_L": np.where(leaks, self.of_rest, 0.0),
             "I_e": of_drive / C,
-            "C_m": -of_drive * I / C**2,
-            "tau_m": np.where(leaks, -self.of_rate * self.rate**2 + self.of_rest * I / C, 0.0),
+            "C_m": -of_drive * I_e / C**2,
+            "tau_m": np.where(leaks, -self.of_rate * self.rate**2 + self.of_rest * I_e / C, 0.0),
         }
 
 

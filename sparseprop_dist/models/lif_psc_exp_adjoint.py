@@ -3,9 +3,11 @@
 Between its own spikes V and the currents are linear in each other, so that with D = t_q - t to the next own spike q, and dL/dV = m and
 dL/dI_k = n_k just before q,
 
-    dL/dV(t) = m e^(-D/tau_m),    dL/dI_k(t) = n_k e^(-D/tau_k) + m g_k(D)/C_m,    g_k(D) = (e^(-D/tau_m) - e^(-D/tau_k))/(1/tau_k - 1/tau_m)
+    dL/dV(t) = m e^(-D/tau_m),    dL/dI_k(t) = n_k e^(-D/tau_k) + m g_k(D)/C_m,
+    g_k(D) = (e^(-D/tau_m) - e^(-D/tau_k))/(1/tau_k - 1/tau_m)
 
-While a neuron is refractory V is held, and only currents pass on. An input w at t has dL/dw = dL/dI_k, dL/dt = w (dL/dI_k/tau_k - dL/dV/C_m).
+While a neuron is refractory V is held, and only currents pass on. An input w at t has dL/dw = dL/dI_k and
+dL/dt = w (dL/dI_k/tau_k - dL/dV/C_m).
 """
 
 import math
@@ -68,7 +70,7 @@ class LIFPscExpAdjoint(NamedTuple):
 
     def gradients(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the gradients of parameters by name, after the sweep."""
-        per_C, I = self.per_C, values["I_e"]
+        per_C, I_e = self.per_C, values["I_e"]
         return {
             "V_th": self.of_V_th,
             "V_reset": self.of_V_reset,
@@ -76,7 +78,7 @@ class LIFPscExpAdjoint(NamedTuple):
             "t_ref": self.of_t_ref,
             "E_L": self.of_rest,
             "I_e": self.of_rest * values["tau_m"] * per_C,
-            "C_m": -(self.of_rest * values["tau_m"] * I * per_C + self.of_scale) * per_C,
+            "C_m": -(self.of_rest * values["tau_m"] * I_e * per_C + self.of_scale) * per_C,
         }
 
 
