@@ -116,7 +116,8 @@ class Training:
         except OSError as error:
             raise InputError(f'"{self.folder}" cannot be made: {error.strerror}; give another output') from None
         if (self.folder / STATE).exists():
-            self._read(np.load(self.folder / STATE, allow_pickle=False))
+            with np.load(self.folder / STATE, allow_pickle=False) as state:
+                self._read(state)
 
     def run_epoch(self) -> dict[str, float]:
         """Go once over all samples in a new order; return the epoch's entry of the history."""

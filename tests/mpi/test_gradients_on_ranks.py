@@ -1,0 +1,28 @@
+"""Gradients on several ranks: the same bits on any number of them; and a training that all ranks do together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.mpi
+TESTS = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.timeout(600)
+def test_nothing_depends_on_ranks(mpirun: Any) -> None:
+    """All models, delays of all kinds and none, cascades, inputs; with respect to everything."""
+    found = {n: json.loads(mpirun(n, [TESTS / "gradients_on_ranks.py"], timeout=300.0).stdout) for n in (1, 2, 3, 4)}
+    assert len(found[1]) == 9
+    for n in (2, 3, 4):
+        assert found[n] == found[1]
+
+
+@pytest.mark.timeout(600)
+def test_training_does_not_depend_on_ranks(mpirun: Any, tmp_path: Path) -> None:
+    found = [mpirun(n, [TESTS / "training_on_ranks.py", tmp_path / str(n)], timeout=300.0).stdout for n in (1, 2)]
+    assert found[0] == found[1]
+    assert len(found[0].splitlines()) == 2
