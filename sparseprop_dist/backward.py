@@ -10,15 +10,11 @@ import numpy as np
 
 from .by_address import by_address
 from .engine.arrivals import row_of
-from .jit import inline, inner, merged, njit
-from .models.adjoint import begin, factor_of, pull, rebase, settle
+from .exact_sum import HIGH, LOW, add, carry
+from .jit import bits_float, inner, merged, njit, prefetch
+from .models.adjoint import begin, factor_of, pull, pull_row, rebase, settle
 from .state import CONSTANT, DELAYED_32, DELAYED_64, NO_ROWS, WIDE, Synapses
 
-HIGH, LOW = 2.0**16, 2.0**40
-"""Units of the first integer of a sum in one of the largest cotangent, and of the second in one of the first."""
-LOW_BITS = 40
-MOST = 2.0**51
-"""Of a term in units of the first: below it `_add` is exact, and 2^11 spikes of 2^20 targets overflow no sum."""
 NONE, SHARED, EACH = 0, 1, 2
 """Whether the gradient of the weights, or delays, of a pathway is asked for: as one number, or one for each synapse."""
 
@@ -31,7 +27,7 @@ class Sweep(NamedTuple):
     gid: np.ndarray  # int32 (S,)
     local: np.ndarray  # int32 (S,), the neuron, -1 if it is not of this rank
     cotangent: np.ndarray  # float64 (S,), dL/dtime of each spike by the loss alone, scaled
-    sums: np.ndarray  # int64 (2, S), dL/dtime by all arrivals, see `_add`
+    sums: np.ndarray  # int64 (2, S), dL/dtime by all arrivals, see `exact_sum`
     want_weight: np.ndarray  # uint8 (P,): NONE, SHARED, EACH
     want_delay: np.ndarray  # uint8 (P,)
     of_weight: np.ndarray  # int64 (2, J), sums
@@ -40,31 +36,9 @@ class Sweep(NamedTuple):
     each_weight: np.ndarray  # float64 (words,), or none
     each_delay: np.ndarray  # float64 (words,), or none
     worst: np.ndarray  # float64 (1,), the largest term
+    row: np.ndarray  # int64 (5,), what `models.adjoint.pull_row` says
     one_by_one: int  # 1: some synapses have no delay, and a group is one spike
     group: int  # ticks, the smallest delay between neurons
-
-
-@inline
-def _add(sums, k, x, worst):
-    """Add x to sum ``k`` of int64 (2, n): as multiples of 1/HIGH and of 1/(HIGH LOW), rounded once."""
-    y = x * HIGH
-    worst[0] = max(worst[0], abs(y)) if y == y else np.inf
-    y = y if abs(y) < MOST else 0.0
-    high = np.rint(y)
-    sums[0, k] += np.int64(high)
-    sums[1, k] += np.int64(np.rint((y - high) * LOW))
-
-
-@inline
-def _carry(sums, k):
-    """Bring sum ``k`` into its only form: the second integer from 0 to LOW - 1."""
-    sums[0, k] += sums[1, k] >> LOW_BITS
-    sums[1, k] &= (1 << LOW_BITS) - 1
-
-
-def carried(sums: np.ndarray) -> np.ndarray:
-    """Return sums of int64 (2, n) in their only form."""
-    return np.array([sums[0] + (sums[1] >> LOW_BITS), sums[1] & ((1 << LOW_BITS) - 1)])
 
 
 def word_bases(synapses: Synapses) -> tuple[np.ndarray, int]:
@@ -74,24 +48,18 @@ def word_bases(synapses: Synapses) -> tuple[np.ndarray, int]:
     return np.array([starts[int(kind)] for kind in synapses.kind], np.int64), n16 + n32 + len(synapses.words64)
 
 
-def value_of(sums: np.ndarray) -> np.ndarray:
-    """Return carried sums of int64 (2, n) as float64 (n,)."""
-    out: np.ndarray = (sums[0] + sums[1] / LOW) / HIGH
-    return out
-
-
 @merged
 def _synapse(adjoint, w, synapses, p, block, q, i, time, weight, s, factor):
     """Gather one arrival."""
     by_weight, by_time = pull(adjoint, i, time, weight, s, factor)
     projection = synapses.drawn.place[p]
-    _add(w.sums, s, by_time, w.worst)
+    add(w.sums, s, by_time, w.worst)
     if w.want_weight[p] == SHARED:
-        _add(w.of_weight, projection, by_weight, w.worst)
+        add(w.of_weight, projection, by_weight, w.worst)
     elif w.want_weight[p] == EACH:
         w.each_weight[w.word_base[p] + q] += by_weight
     if w.want_delay[p] == SHARED:
-        _add(w.of_delay, projection, by_time, w.worst)
+        add(w.of_delay, projection, by_time, w.worst)
     elif w.want_delay[p] == EACH:
         w.each_delay[w.word_base[p] + q] += by_time
 
@@ -101,6 +69,16 @@ def _row(adjoint, w, synapses, blocks, p, block, words, begin_, stop, s):
     """Gather the arrivals of one row."""
     first, alike, one_delay = blocks.first[block], blocks.alike[block] > 0, synapses.kind[p] == CONSTANT or synapses.kind[p] == WIDE
     shift, mask = np.int64(blocks.block_bits), (1 << blocks.block_bits) - 1
+    if one_delay and blocks.alike[block] > 0 and not synapses.weighted[p] and w.want_weight[p] != EACH and w.want_delay[p] != EACH:
+        alone = synapses.instant[p] > 0 and (s + 1 == w.time.size or w.time[s + 1] > w.time[s])
+        at, weight, projection = w.time[s] + synapses.delay[p], synapses.weight[p], synapses.drawn.place[p]
+        if pull_row(adjoint, first, words, begin_, stop, at, weight, s, alone, w.row):
+            w.worst[0] = max(w.worst[0], bits_float(w.row[4]))
+            for k in range(2):
+                w.sums[k, s] += w.row[k]
+                w.of_delay[k, projection] += w.row[k]
+                w.of_weight[k, projection] += w.row[2 + k]
+            return
     own = synapses.weight_base[p, block] - synapses.base[p, block]
     time, factor = w.time[s] + synapses.delay[p], 0.0
     if alike and one_delay:
@@ -135,9 +113,9 @@ def _gather(adjoint, w, synapses, blocks, s):
                 _row(adjoint, w, synapses, blocks, p, block, synapses.words32, begin_, stop, s)
             else:
                 _row(adjoint, w, synapses, blocks, p, block, synapses.words64, begin_, stop, s)
-            _carry(w.of_weight, synapses.drawn.place[p])
-            _carry(w.of_delay, synapses.drawn.place[p])
-    _carry(w.sums, s)
+            carry(w.of_weight, synapses.drawn.place[p])
+            carry(w.of_delay, synapses.drawn.place[p])
+    carry(w.sums, s)
 
 
 @inner
@@ -152,6 +130,26 @@ def _first_of(w, stop):
     return first
 
 
+AHEAD, POINTERS_AHEAD = 4, 8
+"""Spikes ahead whose rows, and whose pointers, are fetched."""
+MOST_LINES = 64
+
+
+@inner
+def _fetch(w, synapses, blocks, s, rows):
+    """Fetch the rows (or only their pointers) of the spike at place ``s`` where they lie without delays."""
+    for p in range(synapses.kind.size if s >= 0 else 0):
+        row = row_of(synapses, p, np.int64(w.gid[s])) if synapses.kind[p] == WIDE else -1
+        for block in range(blocks.gid.size if row >= 0 else 0):
+            place = synapses.index[p, block]
+            if place != NO_ROWS and rows:
+                begin_, stop = np.int64(synapses.row_ptr[place + row]), np.int64(synapses.row_ptr[place + row + 1])
+                for q in range(begin_, min(stop, begin_ + 16 * MOST_LINES), 16):
+                    prefetch(synapses.words32, synapses.base[p, block] + q)
+            elif place != NO_ROWS:
+                prefetch(synapses.row_ptr, place + row)
+
+
 @njit
 def gather(adjoint, w, synapses, blocks, anchor, reach, stop, n_neurons):
     """Gather the spikes of neurons in the group that ends before place ``stop`` of the log; return its first. ``reach``: ticks between
@@ -162,6 +160,8 @@ def gather(adjoint, w, synapses, blocks, anchor, reach, stop, n_neurons):
         rebase(adjoint, anchor[0])
     for s in range(stop - 1, first - 1, -1):
         if w.gid[s] < n_neurons:
+            _fetch(w, synapses, blocks, s - POINTERS_AHEAD, False)
+            _fetch(w, synapses, blocks, s - AHEAD, True)
             _gather(adjoint, w, synapses, blocks, s)
     return first
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from . import backward
-from .backward import EACH, NONE, SHARED, Sweep, value_of
+from .backward import EACH, NONE, SHARED, Sweep
 from .build.numbers import n_numbered, numbers, words_of_each
 from .clock import TICK, ticks
 from .description import Network, Population, Projection
 from .distributions import Distribution
 from .errors import InputError, SimulationError, nearest
+from .exact_sum import HIGH, MOST, carried, value_of
 from .exchange import Alone, agreed, world
 from .gradient_values import Gradients
 from .inputs import Current, Poisson, SpikeTrains
@@ -167,9 +168,9 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
         _together(communicator, adjoint, w, part, anchor, reach, network.n_neurons)
     backward.begin_all(adjoint, len(values["gid"]))
     worst = max(communicator.collect(float(w.worst[0])))
-    if not worst < backward.MOST:
+    if not worst < MOST:
         raise SimulationError(
-            f"gradients grew beyond {backward.MOST / backward.HIGH:.1g} times the largest derivative of the loss: the network is chaotic "
+            f"gradients grew beyond {MOST / HIGH:.1g} times the largest derivative of the loss: the network is chaotic "
             "over this time, or a neuron crosses threshold with almost no speed; take a shorter run"
         )
     unclear = getattr(adjoint, "unclear", np.zeros(1, np.int64))[0]
@@ -216,7 +217,7 @@ def _sweep_of(run: Run, log: Log, local: np.ndarray, cotangents: np.ndarray, wan
     return Sweep(
         log.time, log.gid, local, cotangents, np.zeros((2, len(log.gid)), np.int64), wants[0], wants[1],
         np.zeros((2, len(projections)), np.int64), np.zeros((2, len(projections)), np.int64), bases,
-        room[0], room[1], np.zeros(1), int(instant < 0), min(shortest, longest),
+        room[0], room[1], np.zeros(1), np.zeros(5, np.int64), int(instant < 0), min(shortest, longest),
     )  # fmt: skip
 
 
@@ -225,7 +226,7 @@ def _together(communicator: Alone, adjoint: Any, w: Sweep, part: Any, anchor: np
     stop = len(w.time)
     while stop > 0:
         first = backward.gather(adjoint, w, part.synapses, part.blocks, anchor, reach, stop, n_neurons)
-        w.sums[:, first:stop] = backward.carried(communicator.total(w.sums[:, first:stop]))
+        w.sums[:, first:stop] = carried(communicator.total(w.sums[:, first:stop]))
         backward.finish(adjoint, w, part.synapses, part.blocks, first, stop, n_neurons)
         stop = first
 
@@ -256,7 +257,7 @@ def _key(network: Network, place: int) -> tuple[str, int]:
 def _of_synapses(run: Run, network: Network, w: Sweep, name: str, scale: float) -> dict[tuple[str, int], Any]:
     of, each = (w.of_weight, w.each_weight) if name == "weight" else (w.of_delay, w.each_delay)
     projections, communicator = run.network.projections, run.communicator
-    total = value_of(backward.carried(communicator.total(of))) * scale
+    total = value_of(carried(communicator.total(of))) * scale
     places = [k for k, projection in enumerate(projections) if _want((name,), projection, name) == EACH]
     numbered = numbers(run.network, run.division, communicator.rank, places) if places else None
     out: dict[tuple[str, int], Any] = {}
@@ -290,7 +291,7 @@ def _of_neurons(run: Run, network: Network, own: np.ndarray, name: str) -> dict[
 
 def _of_spike_times(run: Run, network: Network, log: Log, w: Sweep, scale: float) -> dict[tuple[str, int], Any]:
     of_sources = np.flatnonzero(log.gid >= run.network.n_neurons)
-    derivatives = value_of(backward.carried(run.communicator.total(w.sums[:, of_sources]))) * scale
+    derivatives = value_of(carried(run.communicator.total(w.sums[:, of_sources]))) * scale
     out: dict[tuple[str, int], Any] = {}
     for population in run.network.populations:
         if isinstance(population.model, SpikeTrains):

@@ -21,7 +21,7 @@ MODEL = {"tau_m": 20.0, "C_m": 20.0, "E_L": 0.0, "V_th": 1.0, "V_reset": 0.0, "t
 def classifier(n_hidden: int = 12, weight: float = 3.0) -> sp.Network:
     """Channels that say in which half a number is; two classes."""
     net = sp.Network(1)
-    model = sp.LIFPscExp(tau_syn_ex=5.0, tau_syn_in=5.0, **MODEL)  # type: ignore[arg-type]
+    model = sp.LIFPscExp(tau_syn_ex=5.0, tau_syn_in=5.0, **MODEL)
     net.add_population("hidden", n_hidden, model)
     net.add_population("out", 2, model)
     net.add_population("in", 3, sp.SpikeTrains([], []))
@@ -42,7 +42,7 @@ def test_a_classifier_learns() -> None:
     assert [entry["epoch"] for entry in seen] == [1, 2, 3, 4, 5, 6]
     assert done.history == seen
     assert seen[-1]["loss"] < 0.3 * seen[0]["loss"]
-    loss, accuracy = evaluate(done.network, task(200, 3), 40.0)
+    _, accuracy = evaluate(done.network, task(200, 3), 40.0)
     assert accuracy > 0.95
     assert min(entry["validation_loss"] for entry in seen) == pytest.approx(evaluate(done.network, task(60, 2), 40.0)[0], rel=1e-12)
 

@@ -13,8 +13,9 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.errors import InputError
+from sparseprop_dist.exact_sum import HIGH, split
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged
-from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, NEVER, after, begin, factor_of, pull, rebase, settle
+from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, NEVER, after, begin, factor_of, pull, pull_row, rebase, settle
 
 LAM, NEXT, RELEASE, PLACE = 0, 1, 2, 3
 """Of a node: bits of lam, the earliest settled own spike, the end of the refractory period before it, and its place in the own spikes."""
@@ -27,6 +28,7 @@ class LIFAdjoint(NamedTuple):
     """Adjoints of LIF neurons. All arrays but those of own spikes have one entry a neuron."""
 
     node: np.ndarray  # int64 (N, 4)
+    lam: np.ndarray  # float64 (N,), once more: where nothing else is asked for, eight neurons share a line of the cache
     anchor: np.ndarray  # int64 (1,), tick
     rate: np.ndarray  # float64, 1/tau_m, per ms
     rest: np.ndarray  # float64, V_inf, mV (0 where nothing leaks)
@@ -49,6 +51,7 @@ class LIFAdjoint(NamedTuple):
     of_t_ref: np.ndarray  # float64
     unclear: np.ndarray  # int64 (1,), 1 + a neuron whose gradient is not clear, else 0
     full: int  # 1: the gradient of tau_m is asked for
+    rests: int  # 1: some neuron is refractory after its spikes
 
     @staticmethod
     def make(
@@ -73,11 +76,12 @@ class LIFAdjoint(NamedTuple):
         node = np.zeros((n, 4), np.int64)
         node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -NEVER, own_ptr[1:]
         return LIFAdjoint(
-            node, np.zeros(1, np.int64), np.where(leaks, 1.0 / values["tau_m"], 0.0),
+            node, np.zeros(n), np.zeros(1, np.int64), np.where(leaks, 1.0 / values["tau_m"], 0.0),
             np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive),
             values["V_th"], values["V_reset"], values["V_m"], ticks(values["t_ref"]),
             own_ptr, own_time, own_trigger, np.zeros(len(own_time)), np.zeros(len(own_time)),
             np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(1, np.int64), int(full),
+            int((values["t_ref"] > 0.0).any()),
         )  # fmt: skip
 
     def gradients(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -146,6 +150,43 @@ def _pull(adjoint, i, time, weight, s, factor):
 
 
 @merged
+def _pull_one(adjoint, i, time, s, factor):
+    """Return dL/dV at an arrival, and dL/dtime of the own spike that it triggers."""
+    node = adjoint.node[i]
+    if node[RELEASE] <= time < node[NEXT]:
+        return bits_float(node[LAM]) * factor, 0.0
+    dV, by_trigger, _ = _slow(adjoint, i, time, s)
+    return dV, by_trigger
+
+
+@implements(pull_row, LIFAdjoint)
+def _pull_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
+    factor, rate = factor_of(adjoint, first, time), adjoint.rate[first]
+    if adjoint.full or not factor < math.inf:
+        return False
+    t_high, t_low, w_high, w_low, worst = np.int64(0), np.int64(0), np.int64(0), np.int64(0), 0.0
+    if alone and not adjoint.rests:
+        lam = adjoint.lam[first:]
+        for q in range(np.uint64(begin), np.uint64(stop)):
+            dV = lam[words[q]] * factor
+            high, low = split(weight * dV * rate * HIGH)  # in the order of `pull`, so that it is the same number
+            t_high, t_low = t_high + high, t_low + low
+            high, low = split(dV * HIGH)
+            w_high, w_low, worst = w_high + high, w_low + low, max(worst, abs(dV))
+    else:
+        for q in range(begin, stop):
+            dV, by_trigger = _pull_one(adjoint, first + np.int64(words[q]), time, s, factor)
+            by_time = weight * dV * rate + by_trigger
+            high, low = split(by_time * HIGH)
+            t_high, t_low = t_high + high, t_low + low
+            high, low = split(dV * HIGH)
+            w_high, w_low, worst = w_high + high, w_low + low, max(worst, abs(dV), abs(by_trigger))
+    out[0], out[1], out[2], out[3] = t_high, t_low, w_high, w_low
+    out[4] = float_bits(worst * max(HIGH, abs(weight * rate * HIGH)))
+    return True
+
+
+@merged
 def _start(adjoint, i, time, V):
     """Account for the start at ``time``, with potential ``V``, of the interval that the node stands for; return dL/dV there."""
     node = adjoint.node[i]
@@ -177,7 +218,8 @@ def _settle(adjoint, i, s, cotangent):
         adjoint.of_V_th[i] -= before
         adjoint.of_rest[i] += before
     adjoint.own_dV[q] = before
-    node[LAM] = float_bits(before * math.exp((adjoint.anchor[0] - time) * (TICK * adjoint.rate[i])))
+    adjoint.lam[i] = before * math.exp((adjoint.anchor[0] - time) * (TICK * adjoint.rate[i]))
+    node[LAM] = float_bits(adjoint.lam[i])
     node[NEXT], node[PLACE] = time, q
     node[RELEASE] = adjoint.own_time[q - 1] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else -NEVER
 
@@ -192,5 +234,5 @@ def _rebase(adjoint, anchor):
     back = (anchor - adjoint.anchor[0]) * TICK
     adjoint.anchor[0] = anchor
     for i in range(adjoint.rate.size):
-        node = adjoint.node[i]
-        node[LAM] = float_bits(bits_float(node[LAM]) * math.exp(back * adjoint.rate[i]))
+        adjoint.lam[i] *= math.exp(back * adjoint.rate[i])
+        adjoint.node[i, LAM] = float_bits(adjoint.lam[i])

@@ -19,7 +19,7 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.jit import implements, inner, merged
-from sparseprop_dist.models.adjoint import begin, factor_of, pull, rebase, settle
+from sparseprop_dist.models.adjoint import begin, factor_of, pull, pull_row, rebase, settle
 
 
 @by_address
@@ -109,6 +109,11 @@ def _no_factor(inputs, i, time):
     return 0.0
 
 
+@implements(pull_row, LIFPscExpInputs)
+def _no_row(inputs, first, words, begin, stop, time, weight, s, alone, out):
+    return False
+
+
 @implements(pull, LIFPscExpInputs)
 def _add_input(inputs, i, time, weight, s, factor):
     first, k = inputs.own_ptr[i], 0 if weight > 0.0 else 1
@@ -152,6 +157,11 @@ def _at(adjoint, i, k, q, span):
 @implements(factor_of, LIFPscExpAdjoint)
 def _factor_of(adjoint, i, time):
     return 0.0
+
+
+@implements(pull_row, LIFPscExpAdjoint)
+def _pull_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
+    return False
 
 
 @implements(pull, LIFPscExpAdjoint)
