@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from sparseprop_dist.simulate import Simulation, simulate
     from sparseprop_dist.toml_text import dump, dumps
+    from sparseprop_dist.train import Constraints, Rates, Trained, Training, train
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "AllToAll",
     "Checkpoints",
     "Configuration",
+    "Constraints",
     "FixedIndegree",
     "FixedOutdegree",
     "FixedTotalNumber",
@@ -71,6 +73,7 @@ __all__ = [
     "Poisson",
     "Population",
     "Projection",
+    "Rates",
     "Recording",
     "Result",
     "SampledCurrent",
@@ -79,6 +82,8 @@ __all__ = [
     "SineCurrent",
     "SpikeTrains",
     "StepCurrent",
+    "Trained",
+    "Training",
     "Uniform",
     "dump",
     "dumps",
@@ -89,6 +94,7 @@ __all__ = [
     "resume",
     "simulate",
     "status",
+    "train",
     "value_and_grad",
 ]
 
@@ -125,10 +131,17 @@ _HOME = {
     "resume": ("resume",),
     "simulate": ("Simulation", "simulate"),
     "toml_text": ("dump", "dumps"),
+    "train": ("Constraints", "Rates", "Trained", "Training", "train"),
 }
 
 
+MODULES = ("losses", "optimisers", "tasks")
+"""Used by their own names."""
+
+
 def __getattr__(name: str) -> object:
+    if name in MODULES:
+        return import_module(f"{__name__}.{name}")
     for module, names in _HOME.items():
         if name in names:
             value = getattr(import_module(f"{__name__}.{module}"), name)
@@ -138,7 +151,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *MODULES})
 
 
 class _Package(ModuleType):

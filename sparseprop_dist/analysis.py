@@ -54,6 +54,21 @@ class Raster:
     bands: list[Band]
 
 
+def learning_curves(history: list[dict[str, float]], path: str | os.PathLike[str]) -> None:
+    """Draw loss and accuracy by epoch, of training and validation."""
+    import matplotlib.figure
+
+    figure = matplotlib.figure.Figure(figsize=(8.0, 3.2), layout="constrained")
+    epochs = [entry["epoch"] for entry in history]
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for key, label in ((name, "training"), (f"validation_{name}", "validation")):
+            if history and key in history[0]:
+                axes.plot(epochs, [entry[key] for entry in history], label=label)
+        axes.set(xlabel="epoch", ylabel=name, yscale="log" if name == "loss" else "linear")
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
 def raster(run: str | os.PathLike[str], *, n_shown: int = 100, start: float | None = None, stop: float | None = None) -> Raster:
     """Collect the spikes of ``n_shown`` neurons, spread evenly over the network, and the rate of each population.
 

@@ -151,13 +151,12 @@ def _fetch(w, synapses, blocks, s, rows):
 
 
 @njit
-def gather(adjoint, w, synapses, blocks, anchor, reach, stop, n_neurons):
+def gather(adjoint, w, synapses, blocks, reach, stop, n_neurons):
     """Gather the spikes of neurons in the group that ends before place ``stop`` of the log; return its first. ``reach``: ticks between
-    two anchors of the frames, of which ``anchor`` is the last."""
+    two anchors of the frames."""
     first = _first_of(w, stop)
-    while w.time[first] < anchor[0]:
-        anchor[0] -= reach
-        rebase(adjoint, anchor[0])
+    while w.time[first] < adjoint.anchor[0]:
+        rebase(adjoint, adjoint.anchor[0] - reach)
     for s in range(stop - 1, first - 1, -1):
         if w.gid[s] < n_neurons:
             _fetch(w, synapses, blocks, s - POINTERS_AHEAD, False)
@@ -179,11 +178,11 @@ def finish(adjoint, w, synapses, blocks, first, stop, n_neurons):
 
 
 @njit
-def sweep(adjoint, w, synapses, blocks, anchor, reach, n_neurons):
+def sweep(adjoint, w, synapses, blocks, reach, n_neurons):
     """Sweep the whole log of one rank."""
     stop = w.time.size
     while stop > 0:
-        first = gather(adjoint, w, synapses, blocks, anchor, reach, stop, n_neurons)
+        first = gather(adjoint, w, synapses, blocks, reach, stop, n_neurons)
         finish(adjoint, w, synapses, blocks, first, stop, n_neurons)
         stop = first
 

@@ -109,6 +109,28 @@ def run(
 
 
 @app.command()
+def train(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Network description, .toml, with a table [train].")],
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory, new or of this training, which then goes on.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs in all; without it, what CONFIG says.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network by exact gradients of its spike times; on several ranks, all together."""
+    from sparseprop_dist.network_file import load
+    from sparseprop_dist.training_file import train_file
+
+    def tell(entry: dict[str, float]) -> None:
+        if not quiet:
+            print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), flush=True)
+
+    found = _agreed(context.obj, load, config)
+    reached = train_file(context.obj, found, output or Path(f"{config.stem}_training"), epochs, tell)
+    if not quiet:
+        print("  ".join(f"{name} {value:.4g}" for name, value in reached.items()))
+
+
+@app.command()
 def resume(
     context: typer.Context,
     run_dir: RunDir,

@@ -79,6 +79,27 @@ class CheckpointTable(Table):
     keep: int | None = Field(None, ge=1, description="a whole number of at least 1")
 
 
+class TrainTable(Table):
+    data: str = Field(min_length=1, description="the path of a .npz file")
+    source: str = Field(description="the name of a population of spike trains")
+    outputs: str = Field(description="the name of a population, one neuron a class")
+    scale: float = Field(gt=0.0, description="a positive number of ms")
+    silent: float = Field(gt=0.0, description="a positive number of ms")
+    early: float = Field(0.0, ge=0.0, description="a number of at least 0")
+    early_scale: float = Field(10.0, gt=0.0, description="a positive number of ms")
+    epochs: int = Field(ge=1, description="a whole number of at least 1")
+    batch: int = Field(100, ge=1, description="a whole number of at least 1")
+    wrt: list[str] = Field(["weight"], description="a list of names of parameters")
+    optimiser: Literal["adam", "sgd"] = Field("adam", description='"adam" or "sgd"')
+    rate: float = Field(gt=0.0, description="a positive number")
+    clip: float = Field(float("inf"), gt=0.0, description="a positive number")
+    decay: float = Field(1.0, gt=0.0, le=1.0, description="a number above 0, at most 1")
+    decay_every: int = Field(1, ge=1, description="a whole number of at least 1, of steps")
+    wake: list[dict[str, Any]] = Field([], description="tables with populations, low, high and step")
+    keep_signs: bool = Field(False, description="true or false")
+    bounds: dict[str, list[float]] = Field({}, description="a table of [least, most] by name")
+
+
 class Document(Table):
     network: dict[str, Any] = Field({}, description="a table, [network]")
     populations: dict[str, dict[str, Any]] = Field(description="tables, such as [populations.exc]")
@@ -86,6 +107,7 @@ class Document(Table):
     inputs: list[dict[str, Any]] = Field([], description="tables, each headed [[inputs]]")
     recordings: list[dict[str, Any]] = Field([], description="tables, each headed [[recordings]]")
     run: dict[str, Any] = Field({}, description="a table, [run]")
+    train: dict[str, Any] = Field({}, description="a table, [train]")
     checkpoint: dict[str, Any] = Field({}, description="a table, [checkpoint]")
 
 
@@ -204,7 +226,10 @@ def loads(text: str, folder: str | os.PathLike[str] = ".") -> Configuration:
     if run["output"] is not None:
         run["output"] = os.path.normpath(folder / run["output"])
     checkpoints = _checked(CheckpointTable, document["checkpoint"], "[checkpoint]")
-    return Configuration(network, **run, checkpoints=changed(None, **checkpoints) if document["checkpoint"] else None)
+    train = _checked(TrainTable, document["train"], "[train]") if document["train"] else None
+    if train is not None:
+        train["data"] = os.path.normpath(folder / train["data"])
+    return Configuration(network, **run, checkpoints=changed(None, **checkpoints) if document["checkpoint"] else None, train=train)
 
 
 def _merged(tables: Mapping[str, dict[str, Any]], name: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a file says: a network, and how to run it. The same for TOML and SONATA; knows neither."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sparseprop_dist.description import Network
 from sparseprop_dist.interruption import Checkpoints
@@ -19,5 +20,7 @@ class Configuration:
     """ms"""
     schedule: str | None = None
     checkpoints: Checkpoints | None = None
+    train: dict[str, Any] | None = None
+    """What [train] says; see `training_file`."""
     path: str = ""
     """The file."""

@@ -157,15 +157,14 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
     poisson = np.concatenate([_gets_poisson(network, share) for share in _shares(run)] or [np.zeros(0, bool)])
     adjoint = agreed(communicator, lambda: model.adjoint.make(values, own_ptr, log.time[own], log.trigger[own], poisson, "tau_m" in wanted))
     w = _sweep_of(run, log, local, cotangents / scale, wanted, reach)
-    anchor = adjoint.anchor
-    anchor[0] = int(log.time[-1] // reach + 1) * reach if len(log.time) else 0
+    adjoint.anchor[0] = int(log.time[-1] // reach + 1) * reach if len(log.time) else 0
     if (inputs := getattr(adjoint, "inputs", None)) is not None:
         backward.forward(inputs, w._replace(want_weight=0 * w.want_weight, want_delay=0 * w.want_delay), part.synapses, part.blocks)
         backward.begin_all(inputs, len(values["gid"]))
     if communicator.size == 1:
-        backward.sweep(adjoint, w, part.synapses, part.blocks, anchor, reach, network.n_neurons)
+        backward.sweep(adjoint, w, part.synapses, part.blocks, reach, network.n_neurons)
     else:
-        _together(communicator, adjoint, w, part, anchor, reach, network.n_neurons)
+        _together(communicator, adjoint, w, part, reach, network.n_neurons)
     backward.begin_all(adjoint, len(values["gid"]))
     worst = max(communicator.collect(float(w.worst[0])))
     if not worst < MOST:
@@ -221,11 +220,11 @@ def _sweep_of(run: Run, log: Log, local: np.ndarray, cotangents: np.ndarray, wan
     )  # fmt: skip
 
 
-def _together(communicator: Alone, adjoint: Any, w: Sweep, part: Any, anchor: np.ndarray, reach: int, n_neurons: int) -> None:
+def _together(communicator: Alone, adjoint: Any, w: Sweep, part: Any, reach: int, n_neurons: int) -> None:
     """Sweep with other ranks: the sums of each group are added up between its two steps."""
     stop = len(w.time)
     while stop > 0:
-        first = backward.gather(adjoint, w, part.synapses, part.blocks, anchor, reach, stop, n_neurons)
+        first = backward.gather(adjoint, w, part.synapses, part.blocks, reach, stop, n_neurons)
         w.sums[:, first:stop] = carried(communicator.total(w.sums[:, first:stop]))
         backward.finish(adjoint, w, part.synapses, part.blocks, first, stop, n_neurons)
         stop = first

@@ -47,3 +47,13 @@ def test_paper_end_to_end() -> None:
     found = re.fullmatch(r"lif, N = 2,000, K = 100: ([\d,]+) spikes in [\d.]+ s \(build .* s, run .* s\), peak [\d.]+ GB", line)
     assert found
     assert int(found[1].replace(",", "")) >= 2000
+
+
+def test_gradients() -> None:
+    """A row, and a probe that agrees."""
+    *_, row, probe = printed("gradients.py", "--neurons", "300", "--indegree", "30", "--probe")
+    assert row.startswith("| 300 | 30 |")
+    exact, difference = (
+        float(word.rstrip(",")) for word in re.findall(r"-?[0-9.]+(?:e[-+]\d+)?,?(?= |$)", probe.replace("dL/dweight", ""))[-2:]
+    )
+    assert abs(exact - difference) < 1e-4 * abs(exact)

@@ -67,6 +67,7 @@ ROWS: list[tuple[int, str]] = [
     (5, "resume gradients"),
     (6, "replicas tasks"),
     (6, "train"),
+    (6, "training_file"),
     (6, "options report"),
     (7, "cli"),
     (7, "__main__"),

@@ -115,6 +115,90 @@ def test_a_student_learns_the_trains_and_delays_of_a_teacher() -> None:
     assert done.history[-1]["loss"] < 1e-2 * done.history[0]["loss"]
 
 
+FILE = """
+[network]
+seed = 1
+[populations.hidden]
+size = 12
+model = "lif_psc_exp"
+tau_m = 20.0
+C_m = 20.0
+E_L = 0.0
+V_th = 1.0
+V_reset = 0.0
+V_m = 0.0
+t_ref = 5.0
+tau_syn_ex = 5.0
+tau_syn_in = 5.0
+[populations.out]
+like = "hidden"
+size = 2
+[populations.in]
+size = 3
+model = "spikes"
+times = []
+ids = []
+[[projections]]
+source = "in"
+target = "hidden"
+rule = "all_to_all"
+weight = {distribution = "normal", mean = 3.0, std = 0.8}
+delay = 1.0
+[[projections]]
+source = "hidden"
+target = "out"
+rule = "all_to_all"
+weight = {distribution = "normal", mean = 1.2, std = 0.3}
+delay = 1.0
+[run]
+until = 40.0
+[train]
+data = "data.npz"
+source = "in"
+outputs = "out"
+scale = 1.0
+silent = 40.0
+epochs = 2
+batch = 10
+rate = 0.05
+wake = [{populations = ["out"], low = 0.5, step = 0.01}]
+"""
+
+
+def command(*arguments: object) -> int:
+    from sparseprop_dist.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A training, gone on with, and the network that it leaves, which runs."""
+    (tmp_path / "net.toml").write_text(FILE)
+    tasks = {name: task(n, k) for k, (name, n) in enumerate({"train": 40, "validation": 10, "test": 20}.items())}
+    arrays = {f"{name}_{what}": getattr(own, what) for name, own in tasks.items() for what in ("times", "labels")}
+    np.savez(tmp_path / "data.npz", **arrays)
+    assert command("train", tmp_path / "net.toml", "--output", tmp_path / "run") == 0
+    assert command("train", tmp_path / "net.toml", "--output", tmp_path / "run", "--epochs", 3) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1", "epoch 2", "epochs 2", "epoch 3", "epochs 3"]
+    assert "validation_accuracy" in lines[0]
+    assert "test_accuracy" in lines[2]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"training.npz", "history.json", "learning.png", "network.toml"}
+    assert command("run", tmp_path / "run" / "network.toml", "--output", tmp_path / "spikes", "--quiet") == 0
+    del arrays["train_labels"]
+    np.savez(tmp_path / "data.npz", **arrays)
+    assert command("train", tmp_path / "net.toml", "--output", tmp_path / "other") == 2
+    assert "has no array train_labels; it has train_times, validation_times" in capfd.readouterr().err
+    (tmp_path / "data.npz").write_text("nothing")
+    assert command("train", tmp_path / "net.toml", "--output", tmp_path / "other") == 2
+    assert "is no .npz file of numbers" in capfd.readouterr().err
+    (tmp_path / "net.toml").write_text(FILE.replace("rate = 0.05", "rtae = 0.05"))
+    assert command("train", tmp_path / "net.toml") == 2
+    assert "rtae" in capfd.readouterr().err
+
+
 def test_optimisers() -> None:
     """Against their papers' formulas, written out."""
     values, gradient = {"x": np.array([1.0, 2.0])}, {"x": np.array([0.5, -1.0])}

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.mpi
 def test_spikes_do_not_depend_on_ranks(mpirun: Any, tmp_path: Path) -> None:
     sp.dump(network_of(7, instant_share=False), tmp_path / "net.toml")
     found = []
-    for n in (1, 2, 3):
+    for n in (1, 3):
         out = tmp_path / str(n)
         mpirun(n, ["-m", "sparseprop_dist", "run", tmp_path / "net.toml", "--until", 60.0, "--output", out], timeout=280.0)
         own = spikes(out)
         found.append((own.times[:].tobytes(), own.ids[:].tobytes()))
     assert len(found[0][0]) > 30 * 8
-    assert found[1] == found[2] == found[0]
+    assert found[1] == found[0]

@@ -81,8 +81,8 @@ def test_the_published_network_with_a_delay_and_a_weight_for_each_edge(mpirun: A
     changed = json.loads(settings.read_text())
     changed["run"]["tstop"] = 400.0
     settings.write_text(json.dumps(changed))
-    files = {n: run(mpirun, n, tmp_path / "300_intfire" / "config.json", tmp_path / f"run-{n}") for n in RANKS}
-    assert all(files[n] == files[1] for n in RANKS)
+    files = {n: run(mpirun, n, tmp_path / "300_intfire" / "config.json", tmp_path / f"run-{n}") for n in (1, 3)}
+    assert files[3] == files[1]
     own = spikes(tmp_path / "run-1")
     expected = simulate(neurons, synapses, 400.0, [spike for spike in sources if spike[0] < 400.0])
     assert len(own) == len(expected) > 200
