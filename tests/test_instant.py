@@ -98,6 +98,7 @@ def test_random_networks(preset: str) -> None:
     assert spikes > 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_random_networks_of_five_models(seed: int) -> None:
     """LIF, perfect integrator, QIF, EIF and a model that is given by its flow; the oracle integrates the last two by brute force."""

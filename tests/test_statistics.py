@@ -239,7 +239,7 @@ def test_synapses_do_not_depend_on_the_range_asked_for(rule: Rule) -> None:
         assert all((one == other).all() for one, other in zip(edges(network, projection, cuts), whole, strict=True))
 
 
-@pytest.mark.parametrize("name", DESCRIBED)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] if name == "wide" else []) for name in DESCRIBED])
 def test_networks_do_not_depend_on_the_number_of_ranks(name: str) -> None:
     """All that is stored, and every Poisson event, on any number of ranks; 61 is more than there are neurons."""
     network = DESCRIBED[name](3)
