@@ -79,13 +79,13 @@ def test_the_published_network_with_a_delay_and_a_weight_for_each_edge(mpirun: A
     synapses = _with_random_edges(tmp_path / "300_intfire" / "network", neurons, synapses)
     settings = tmp_path / "300_intfire" / "simulation_config.json"
     changed = json.loads(settings.read_text())
-    changed["run"]["tstop"] = 400.0
+    changed["run"]["tstop"] = 1000.0
     settings.write_text(json.dumps(changed))
     files = {n: run(mpirun, n, tmp_path / "300_intfire" / "config.json", tmp_path / f"run-{n}") for n in (1, 3)}
     assert files[3] == files[1]
     own = spikes(tmp_path / "run-1")
-    expected = simulate(neurons, synapses, 400.0, [spike for spike in sources if spike[0] < 400.0])
-    assert len(own) == len(expected) > 200
+    expected = simulate(neurons, synapses, 1000.0, [spike for spike in sources if spike[0] < 1000.0])
+    assert len(own) == len(expected) > 500
     assert own.ids[:].tolist() == [gid for _, gid in expected]
     assert np.abs(own.times[:] - np.array([tick for tick, _ in expected]) * TICK).max() < 1e-9
 
