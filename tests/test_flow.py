@@ -397,6 +397,7 @@ def on_ranks() -> list[str]:
 
 
 @pytest.mark.mpi
+@pytest.mark.long
 def test_any_number_of_ranks(mpirun: Any) -> None:
     own = on_ranks()
     assert own[0] != own[1]
