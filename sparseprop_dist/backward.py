@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .by_address import by_address
-from .engine.arrivals import row_of
+from .engine.arrivals import one_delay, row_of
 from .exact_sum import HIGH, LOW, add, carry
 from .jit import bits_float, inner, merged, njit, prefetch
 from .models.adjoint import begin, factor_of, pull, pull_row, rebase, settle
@@ -67,9 +67,9 @@ def _synapse(adjoint, w, synapses, p, block, q, i, time, weight, s, factor):
 @inner
 def _row(adjoint, w, synapses, blocks, p, block, words, begin_, stop, s):
     """Gather the arrivals of one row."""
-    first, alike, one_delay = blocks.first[block], blocks.alike[block] > 0, synapses.kind[p] == CONSTANT or synapses.kind[p] == WIDE
+    first, alike, at_once = blocks.first[block], blocks.alike[block] > 0, one_delay(synapses, p)
     shift, mask = np.int64(blocks.block_bits), (1 << blocks.block_bits) - 1
-    if one_delay and blocks.alike[block] > 0 and not synapses.weighted[p] and w.want_weight[p] != EACH and w.want_delay[p] != EACH:
+    if at_once and alike and not synapses.weighted[p] and w.want_weight[p] != EACH and w.want_delay[p] != EACH:
         alone = synapses.instant[p] > 0 and (s + 1 == w.time.size or w.time[s + 1] > w.time[s])
         at, weight, projection = w.time[s] + synapses.delay[p], synapses.weight[p], synapses.drawn.place[p]
         if pull_row(adjoint, first, words, begin_, stop, at, weight, s, alone, w.row):
@@ -81,15 +81,15 @@ def _row(adjoint, w, synapses, blocks, p, block, words, begin_, stop, s):
             return
     own = synapses.weight_base[p, block] - synapses.base[p, block]
     time, factor = w.time[s] + synapses.delay[p], 0.0
-    if alike and one_delay:
+    if alike and at_once:
         factor = factor_of(adjoint, first, time)
     for q in range(begin_, stop):
         word = np.int64(words[q])
         target = word
-        if not one_delay:
+        if not at_once:
             target, time = word & mask, w.time[s] + ((word >> shift) << synapses.unit[p])
         i = first + target
-        if not (alike and one_delay):
+        if not (alike and at_once):
             factor = factor_of(adjoint, i, time)
         weight = synapses.weights[own + q] if synapses.weighted[p] else synapses.weight[p]
         _synapse(adjoint, w, synapses, p, block, q, i, time, weight, s, factor)

@@ -11,8 +11,9 @@ import numpy as np
 
 from . import backward
 from .backward import EACH, NONE, SHARED, Sweep
+from .build.neurons import model_and_values
 from .build.numbers import n_numbered, numbers, words_of_each
-from .clock import TICK, ticks
+from .clock import ticks
 from .description import Network, Population, Projection
 from .distributions import Distribution
 from .errors import InputError, SimulationError, nearest
@@ -118,13 +119,11 @@ def _checked(network: Network, wrt: Sequence[str]) -> tuple[str, ...]:
 
 def _loss(communicator: Alone, loss: Loss, log: Log, network: Network) -> tuple[float, np.ndarray]:
     """Call the loss on rank 0; return its value and the cotangents in the order of the log, those of spike sources 0."""
-    of_neurons = np.flatnonzero(log.gid < network.n_neurons)
-    order = of_neurons[np.lexsort((log.gid[of_neurons], log.time[of_neurons]))]
+    order, times, ids = log.spikes(network.n_neurons)
 
     def call() -> tuple[float, np.ndarray] | None:
         if communicator.rank:
             return None
-        times, ids = log.time[order] * TICK, log.gid[order].astype(np.int64)
         value, cotangents = loss(times, ids)
         cotangents = np.asarray(cotangents, np.float64)
         if cotangents.shape != times.shape:
@@ -147,14 +146,15 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
     communicator, part = run.communicator, run.part
     largest = float(np.abs(cotangents).max(initial=0.0))
     scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0
-    values = joined([_parameters(run, share) for share in _shares(run)])
+    shares = run.division.shares(communicator.rank)
+    values = joined([model_and_values(run.network, share)[1] for share in shares])
     reach = communicator.least(int(ticks(REACH * min(float(values["tau_m"].min(initial=1e3)), 1e3))))
     local = np.full(len(log.gid), -1, np.int32)
     mine = (log.gid < network.n_neurons) & (run.division.owner(log.gid.astype(np.int64)) == communicator.rank)
     local[mine] = run.gid_to_local(log.gid[mine].astype(np.int64))
     own_ptr, own = own_spikes(local, len(values["gid"]))
     model: Any = next(p.model.lowered() for p in network.populations if isinstance(p.model, Model))
-    poisson = np.concatenate([_gets_poisson(network, share) for share in _shares(run)] or [np.zeros(0, bool)])
+    poisson = np.concatenate([_gets_poisson(network, share) for share in shares])
     adjoint = agreed(communicator, lambda: model.adjoint.make(values, own_ptr, log.time[own], log.trigger[own], poisson, "tau_m" in wanted))
     w = _sweep_of(run, log, local, cotangents / scale, wanted, reach)
     adjoint.anchor[0] = int(log.time[-1] // reach + 1) * reach if len(log.time) else 0
@@ -180,17 +180,6 @@ def sweep(run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], n
                 "0, or the rule allow_multapses = false"
             )
     return Gradients(network, _collected(run, network, log, w, adjoint.gradients(values), wanted, scale))
-
-
-def _parameters(run: Run, share: Any) -> dict[str, Any]:
-    values: dict[str, Any] = dict(run.network.checked_parameters(share.population, share.start, share.stop))
-    values["gid"] = share.first_gid + np.arange(share.start, share.stop)
-    return values
-
-
-def _shares(run: Run) -> list[Share]:
-    """Return what this rank owns, in the order of its local indices."""
-    return [share for share in run.division.shares(run.communicator.rank) if share.stop > share.start] or run.division.shares(0)[:1]
 
 
 def _gets_poisson(network: Network, share: Share) -> np.ndarray:
@@ -277,12 +266,14 @@ def _of_synapses(run: Run, network: Network, w: Sweep, name: str, scale: float) 
 
 
 def _of_neurons(run: Run, network: Network, own: np.ndarray, name: str) -> dict[tuple[str, int], Any]:
-    parts = {share.population: own[share.local : share.local + share.stop - share.start] for share in _shares(run)}
+    parts = {
+        share.population: own[share.local : share.local + share.stop - share.start] for share in run.division.shares(run.communicator.rank)
+    }
     every = run.communicator.collect(parts)
     out: dict[tuple[str, int], Any] = {}
     for place, population in enumerate(network.populations):
         if isinstance(population.model, Model):
-            gradient = np.concatenate([part[population.name] for part in every if population.name in part])
+            gradient = np.concatenate([part[population.name] for part in every])
             one = not isinstance(getattr(population.model, name), np.ndarray | Distribution)
             out["population", place] = math.fsum(gradient) if one else gradient
     return out

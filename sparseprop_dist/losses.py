@@ -4,7 +4,7 @@ Each function here returns such a loss. A user's own is any function ``loss(time
 `total`. Neurons are gids. Exact gradients do not see spikes that appear or vanish: see `train.Rates` for what wakes silent neurons.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,14 @@ def first_spike_squared_error(neurons: Any, targets: Any, *, silent: float | Non
     return loss
 
 
+def _spikes_of(ids: np.ndarray, neurons: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each neuron with the places of its spikes, by time."""
+    order = np.argsort(ids, kind="stable")  # times ascend
+    ends = ids[order]
+    for gid, first, stop in zip(neurons, np.searchsorted(ends, neurons), np.searchsorted(ends, neurons, side="right"), strict=True):
+        yield int(gid), order[first:stop]
+
+
 def _trains(times: Any, ids: Any, until: float | None) -> dict[int, np.ndarray]:
     times, ids = np.asarray(times, np.float64), np.asarray(ids, np.int64)
     if times.shape != ids.shape:
@@ -127,10 +135,8 @@ def spike_time_distance(target_times: Any, target_ids: Any, *, neurons: Sequence
 
     def loss(times: np.ndarray, ids: np.ndarray) -> tuple[float, np.ndarray]:
         value, out = 0.0, np.zeros(len(times))
-        order = np.argsort(ids, kind="stable")
-        for gid in which_neurons:
-            train = trains.get(int(gid), np.empty(0))
-            own = order[np.searchsorted(ids[order], gid) : np.searchsorted(ids[order], gid, side="right")]
+        for gid, own in _spikes_of(ids, which_neurons):
+            train = trains.get(gid, np.empty(0))
             k = min(len(own), len(train))
             error = times[own[:k]] - train[:k]
             value += float(error @ error)
@@ -151,10 +157,9 @@ def van_rossum(target_times: Any, target_ids: Any, *, tau: float, neurons: Seque
 
     def loss(times: np.ndarray, ids: np.ndarray) -> tuple[float, np.ndarray]:
         value, out = 0.0, np.zeros(len(times))
-        order, n = np.argsort(ids, kind="stable"), max(len(which_neurons), 1)
-        for gid in which_neurons:
-            own = order[np.searchsorted(ids[order], gid) : np.searchsorted(ids[order], gid, side="right")]
-            train = trains.get(int(gid), np.empty(0))
+        n = max(len(which_neurons), 1)
+        for gid, own in _spikes_of(ids, which_neurons):
+            train = trains.get(gid, np.empty(0))
             t, sign = np.concatenate([times[own], train]), np.repeat([1.0, -1.0], [len(own), len(train)])
             away = t[:, None] - t[None, :]
             kernel = np.exp(-np.abs(away) / tau)
@@ -172,9 +177,7 @@ def interval_targets(neurons: Any, *, rate: float | None = None, cv: float | Non
 
     def loss(times: np.ndarray, ids: np.ndarray) -> tuple[float, np.ndarray]:
         value, out = 0.0, np.zeros(len(times))
-        order = np.argsort(ids, kind="stable")
-        for gid in neurons:
-            own = order[np.searchsorted(ids[order], gid) : np.searchsorted(ids[order], gid, side="right")]
+        for _, own in _spikes_of(ids, neurons):
             intervals = np.diff(times[own])
             if len(intervals) < 1:
                 continue

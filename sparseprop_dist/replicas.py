@@ -12,11 +12,10 @@ from .connectivity import incoming
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
+from .gradients import SYNAPTIC
 from .inputs import SpikeTrains
 from .models.parameters import Model
 from .rules import Pairs
-
-SYNAPTIC = ("weight", "delay")
 
 
 def listed(network: Network, wrt: tuple[str, ...] = ()) -> Network:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .clock import TICK
 from .models.adjoint import BY_FLOW
 from .state import NO_TRIGGER
 
@@ -17,6 +18,12 @@ class Log(NamedTuple):
     time: np.ndarray  # int64 (S,), absolute tick
     gid: np.ndarray  # int32 (S,)
     trigger: np.ndarray  # int32 (S,), place of the spike that triggered it, or BY_FLOW
+
+    def spikes(self, n_neurons: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the places, times (ms) and ids (int64) of the spikes of neurons, by (time, gid)."""
+        of_neurons = np.flatnonzero(self.gid < n_neurons)
+        order = of_neurons[np.lexsort((self.gid[of_neurons], self.time[of_neurons]))]
+        return order, self.time[order] * TICK, self.gid[order].astype(np.int64)
 
 
 class Tape:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .clock import TICK
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed, world
@@ -23,7 +22,7 @@ from .replicas import Arrays, Replicas, gids_of, listed, put, taken
 from .rules import Pairs
 from .seal import write_whole
 
-STATE, BEST, HISTORY, PICTURE = "training.npz", "best.npz", "history.json", "learning.png"
+STATE, HISTORY, PICTURE = "training.npz", "history.json", "learning.png"
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,23 @@ class Trained:
 def evaluate(network: Network, task: Any, until: float, *, batch: int = 500, comm: Alone | None = None) -> tuple[float, float]:
     """Return the mean loss and the accuracy of a listed network over all samples of a task; collective."""
     communicator = world() if comm is None else comm
-    total, right, replicas = 0.0, 0, dict[int, Replicas]()
+    total, right, made = 0.0, 0, dict[int, Replicas]()
     for first in range(0, task.n_samples, batch):
         samples = np.arange(first, min(first + batch, task.n_samples))
         n = len(samples)
-        copies = replicas.setdefault(n, Replicas(network, n))
-        _, log = record(copies.build(network, task.trains(samples)), until, "auto", communicator)
-        of_neurons = log.gid < n * network.n_neurons
-        times, ids = log.time[of_neurons] * TICK, log.gid[of_neurons].astype(np.int64)
+        _, log = record(_copies(made, network, n).build(network, task.trains(samples)), until, "auto", communicator)
+        _, times, ids = log.spikes(n * network.n_neurons)
         gids = _gids(network, n)
         total += n * task.loss(gids, samples)(times, ids)[0]
         right += task.right(times, ids, gids, samples)
     return total / task.n_samples, right / task.n_samples
+
+
+def _copies(made: dict[int, Replicas], network: Network, n: int) -> Replicas:
+    """Return copies of a network, made once for each number of them."""
+    if n not in made:
+        made[n] = Replicas(network, n)
+    return made[n]
 
 
 def _gids(network: Network, n: int) -> Callable[[str], np.ndarray]:
@@ -96,11 +100,8 @@ class Training:
         self.network = listed(network, self.wrt)
         self.task, self.validation, self.until = task, validation, float(until)
         self.optimiser, self.batch = Adam(1e-3) if optimiser is None else optimiser, min(int(batch), task.n_samples)
-        self.constraints, self.rates, self.seed = (
-            constraints or Constraints(),
-            (rates,) if isinstance(rates, Rates) else tuple(rates),
-            int(seed),
-        )
+        self.constraints, self.seed = constraints or Constraints(), int(seed)
+        self.rates = (rates,) if isinstance(rates, Rates) else tuple(rates)
         self.parameters = taken(self.network, self.wrt)
         self._signs = {key: np.sign(value) for key, value in self.parameters.items() if key.startswith("weight/")}
         self._replicas: dict[int, Replicas] = {}
@@ -145,7 +146,7 @@ class Training:
     def _step(self, samples: np.ndarray) -> tuple[float, int]:
         n = len(samples)
         network = put(self.network, self.parameters)
-        copies = self._replicas.setdefault(n, Replicas(self.network, n))
+        copies = _copies(self._replicas, self.network, n)
         gids, seen = _gids(self.network, n), dict[str, Any]()
         loss = self.task.loss(gids, samples)
 

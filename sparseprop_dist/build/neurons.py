@@ -17,7 +17,7 @@ def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_b
     records, sizes = [], []
     for _, group in itertools.groupby(shares, key=lambda share: record_kind(network, share.population)):
         own = list(group)
-        parts, currents = [_part(network, share) for share in own], [network.currents(share.population) for share in own]
+        parts, currents = [model_and_values(network, share) for share in own], [network.currents(share.population) for share in own]
         model = parts[0][0]
         records.append(model.driven_record(parts, currents, slab_bits) if currents[0] else model.record(parts, slab_bits))
         sizes.append(sum(len(values["gid"]) for _, values in parts))
@@ -27,7 +27,7 @@ def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_b
     return record, Blocks(first, gids, alike, bounds, bounds_first, np.zeros(len(gids)), block_bits)
 
 
-def _part(network: Network, share: Share) -> tuple[Any, dict[str, Any]]:
+def model_and_values(network: Network, share: Share) -> tuple[Any, dict[str, Any]]:
     """Return the model of a share, and the values of its parameters."""
     population = network.population(share.population)
     values: dict[str, Any] = dict(network.checked_parameters(population, share.start, share.stop))

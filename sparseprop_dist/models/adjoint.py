@@ -56,18 +56,6 @@ def rebase(adjoint, anchor):
     raise NotImplementedError
 
 
-@protocol
-def push(adjoint, i, time, weight):
-    """Note an arrival at neuron ``i`` before the sweep, in the order of the log; where `needs_inputs`."""
-    raise NotImplementedError
-
-
-@protocol
-def passed(adjoint, i):
-    """Note, before the sweep, that the next own spike of neuron ``i`` has come."""
-    raise NotImplementedError
-
-
 @inline
 def after(own_time, own_trigger, q, time, s):
     """Does an arrival at ``time``, that of the spike at place ``s`` of the log, come after the own spike ``q``?"""

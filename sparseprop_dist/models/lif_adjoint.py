@@ -136,27 +136,21 @@ def _slow(adjoint, i, time, s):
     return adjoint.own_dV[q] * math.exp((time - until) * (TICK * adjoint.rate[i])), 0.0, until
 
 
+@merged
+def _see(adjoint, i, time, s, factor):
+    """Return dL/dV at an arrival, dL/dtime of the own spike that it triggers, and the time of the next own spike."""
+    node = adjoint.node[i]
+    if node[RELEASE] <= time < node[NEXT] and factor < math.inf:
+        return bits_float(node[LAM]) * factor, 0.0, node[NEXT]
+    return _slow(adjoint, i, time, s)
+
+
 @implements(pull, LIFAdjoint)
 def _pull(adjoint, i, time, weight, s, factor):
-    node = adjoint.node[i]
-    by_trigger, until = 0.0, node[NEXT]
-    if node[RELEASE] <= time < until and factor < math.inf:
-        dV = bits_float(node[LAM]) * factor
-    else:
-        dV, by_trigger, until = _slow(adjoint, i, time, s)
+    dV, by_trigger, until = _see(adjoint, i, time, s, factor)
     if adjoint.full and dV != 0.0:
         adjoint.of_rate[i] -= dV * weight * ((until - time) * TICK)
     return dV, weight * dV * adjoint.rate[i] + by_trigger
-
-
-@merged
-def _pull_one(adjoint, i, time, s, factor):
-    """Return dL/dV at an arrival, and dL/dtime of the own spike that it triggers."""
-    node = adjoint.node[i]
-    if node[RELEASE] <= time < node[NEXT]:
-        return bits_float(node[LAM]) * factor, 0.0
-    dV, by_trigger, _ = _slow(adjoint, i, time, s)
-    return dV, by_trigger
 
 
 @implements(pull_row, LIFAdjoint)
@@ -175,7 +169,7 @@ def _pull_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
             w_high, w_low, worst = w_high + high, w_low + low, max(worst, abs(dV))
     else:
         for q in range(begin, stop):
-            dV, by_trigger = _pull_one(adjoint, first + np.int64(words[q]), time, s, factor)
+            dV, by_trigger, _ = _see(adjoint, first + np.int64(words[q]), time, s, factor)
             by_time = weight * dV * rate + by_trigger
             high, low = split(by_time * HIGH)
             t_high, t_low = t_high + high, t_low + low

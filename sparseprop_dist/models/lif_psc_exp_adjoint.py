@@ -109,6 +109,7 @@ def _no_factor(inputs, i, time):
     return 0.0
 
 
+@implements(pull_row, LIFPscExpAdjoint)
 @implements(pull_row, LIFPscExpInputs)
 def _no_row(inputs, first, words, begin, stop, time, weight, s, alone, out):
     return False
@@ -157,11 +158,6 @@ def _at(adjoint, i, k, q, span):
 @implements(factor_of, LIFPscExpAdjoint)
 def _factor_of(adjoint, i, time):
     return 0.0
-
-
-@implements(pull_row, LIFPscExpAdjoint)
-def _pull_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
-    return False
 
 
 @implements(pull, LIFPscExpAdjoint)
