@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import defaultdict
 from dataclasses import replace
@@ -19,7 +20,8 @@ from sparseprop_dist.store import spikes
 
 pytestmark = pytest.mark.mpi
 TESTS = Path(__file__).resolve().parent.parent
-RANKS = (1, 2, 3, 4)
+RANKS = (1, 2, 3, 4) if os.environ.get("LONG") else (1, 3)
+"""More ranks than cores are slow: all of these numbers with LONG=1 ./launch/test."""
 
 
 def test_spikes_do_not_depend_on_ranks_or_windows(mpirun: Any, tmp_path: Path) -> None:
