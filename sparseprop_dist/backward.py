@@ -40,6 +40,10 @@ class Sweep(NamedTuple):
     one_by_one: int  # 1: some synapses have no delay, and a group is one spike
     group: int  # ticks, the smallest delay between neurons
 
+    def without_numbers(self) -> "Sweep":
+        """Return it with no gradient of a synapse asked for."""
+        return self._replace(want_weight=0 * self.want_weight, want_delay=0 * self.want_delay)
+
 
 def word_bases(synapses: Synapses) -> tuple[np.ndarray, int]:
     """Return where the words of each pathway's kind start in arrays of one number a word, and the length of such arrays."""
@@ -119,13 +123,13 @@ def _gather(adjoint, w, synapses, blocks, s):
 
 
 @inner
-def _first_of(w, stop):
-    """Return the first spike of the group that ends before place ``stop``."""
+def _first_of(w, stop, low):
+    """Return the first spike of the group that ends before place ``stop``, not before place ``low``."""
     if w.one_by_one:
         return stop - 1
     start = w.time[stop - 1] // w.group * w.group
     first = stop - 1
-    while first > 0 and w.time[first - 1] >= start:
+    while first > low and w.time[first - 1] >= start:
         first -= 1
     return first
 
@@ -151,10 +155,10 @@ def _fetch(w, synapses, blocks, s, rows):
 
 
 @njit
-def gather(adjoint, w, synapses, blocks, reach, stop, n_neurons):
-    """Gather the spikes of neurons in the group that ends before place ``stop`` of the log; return its first. ``reach``: ticks between
-    two anchors of the frames."""
-    first = _first_of(w, stop)
+def gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
+    """Gather the spikes of neurons in the group that ends before place ``stop`` of the log, and begins at ``low`` or later; return its first.
+    ``reach``: ticks between two anchors of the frames."""
+    first = _first_of(w, stop, low)
     while w.time[first] < adjoint.anchor[0]:
         rebase(adjoint, adjoint.anchor[0] - reach)
     for s in range(stop - 1, first - 1, -1):
@@ -178,20 +182,39 @@ def finish(adjoint, w, synapses, blocks, first, stop, n_neurons):
 
 
 @njit
-def sweep(adjoint, w, synapses, blocks, reach, n_neurons):
-    """Sweep the whole log of one rank."""
-    stop = w.time.size
-    while stop > 0:
-        first = gather(adjoint, w, synapses, blocks, reach, stop, n_neurons)
+def sweep(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
+    """Sweep the log of one rank from place ``stop`` back to place ``low``."""
+    while stop > low:
+        first = gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons)
         finish(adjoint, w, synapses, blocks, first, stop, n_neurons)
         stop = first
 
 
 @njit
-def forward(inputs, w, synapses, blocks):
-    """Gather the whole log from its start on: what a model must know of its inputs before the sweep."""
-    for s in range(w.time.size):
+def forward(inputs, w, synapses, blocks, low, stop):
+    """Gather the log from place ``low`` up to ``stop``: what a model must know of its inputs before the sweep."""
+    for s in range(low, stop):
         _gather(inputs, w, synapses, blocks, s)
+
+
+@njit
+def early(adjoint, w, synapses, blocks, low, stop):
+    """Gather the spikes before place ``stop`` back to ``low``, none of which is settled yet: what they still bring about later."""
+    for s in range(stop - 1, low - 1, -1):
+        _gather(adjoint, w, synapses, blocks, s)
+
+
+@njit
+def count(w, synapses, blocks, counts):
+    """Write the arrivals that each spike of the log makes on this rank."""
+    for s in range(w.time.size):
+        counts[s] = 0
+        for p in range(synapses.kind.size):
+            row = row_of(synapses, p, np.int64(w.gid[s]))
+            for block in range(blocks.gid.size if row >= 0 else 0):
+                place = synapses.index[p, block]
+                if place != NO_ROWS:
+                    counts[s] += np.int64(synapses.row_ptr[place + row + 1]) - np.int64(synapses.row_ptr[place + row])
 
 
 @njit

@@ -1,10 +1,24 @@
-"""Gradients as they are given back: by name of the parameter, then by what has it."""
+"""Gradients as they are given back: by name of the parameter, then by what has it; and how they are collected from all ranks."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from .backward import EACH, Sweep
+from .build.numbers import n_numbered, numbers, words_of_each
 from .description import Input, Network, Population, Projection
+from .distributions import Distribution
 from .errors import InputError, nearest
+from .exact_sum import carried, value_of
+from .inputs import SpikeTrains
+from .models.parameters import Model
+from .preparation import Run
+from .sweep import SYNAPTIC, want
+from .tape import Log
+
+SPIKE_TIMES = "spike_times"
 
 
 class Gradients(Mapping[str, Any]):
@@ -64,3 +78,87 @@ class GradientsOf(Mapping[Any, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def collected(
+    run: Run, network: Network, log: Log, w: Sweep, own: dict[str, np.ndarray], wanted: tuple[str, ...], scale: float
+) -> dict[str, dict[tuple[str, int], Any]]:
+    """Return all gradients that are asked for, of all ranks; collective."""
+    out: dict[str, dict[tuple[str, int], Any]] = {}
+    for name in wanted:
+        if name in SYNAPTIC:
+            out[name] = _of_synapses(run, network, w, name, scale)
+        elif name == SPIKE_TIMES:
+            out[name] = _of_spike_times(run, network, log, w, scale)
+        else:
+            out[name] = _of_neurons(run, network, own.get(name, np.zeros(len(run.gids))) * scale, name)
+    return out
+
+
+def _key(network: Network, place: int) -> tuple[str, int]:
+    """Return what a projection of the lowered network is in the description."""
+    if place < len(network.projections):
+        return "projection", place
+    trains = [k for k, driven in enumerate(network.inputs) if isinstance(driven.kind, SpikeTrains)]
+    return "input", trains[place - len(network.projections)]
+
+
+def _of_synapses(run: Run, network: Network, w: Sweep, name: str, scale: float) -> dict[tuple[str, int], Any]:
+    of, each = (w.of_weight, w.each_weight) if name == "weight" else (w.of_delay, w.each_delay)
+    projections, communicator = run.network.projections, run.communicator
+    total = value_of(carried(communicator.total(of))) * scale
+    places = [k for k, projection in enumerate(projections) if want((name,), projection, name) == EACH]
+    numbered = numbers(run.network, run.division, communicator.rank, places) if places else None
+    out: dict[tuple[str, int], Any] = {}
+    for place, projection in enumerate(projections):
+        if numbered is None or place not in places:
+            out[_key(network, place)] = float(total[place])
+            continue
+        found, derivatives = [np.empty(0, np.int64)], [np.empty(0)]
+        for p in np.flatnonzero(numbered.drawn.place == place):
+            words, which = words_of_each(numbered, int(p))
+            found.append(which)
+            derivatives.append(each[w.word_base[p] + words] * scale)
+        gradient = np.zeros(n_numbered(run.network, projection))
+        for which, own in communicator.collect((np.concatenate(found), np.concatenate(derivatives))):
+            gradient[which] += own
+        out[_key(network, place)] = gradient
+    return out
+
+
+def _of_neurons(run: Run, network: Network, own: np.ndarray, name: str) -> dict[tuple[str, int], Any]:
+    parts = {
+        share.population: own[share.local : share.local + share.stop - share.start] for share in run.division.shares(run.communicator.rank)
+    }
+    every = run.communicator.collect(parts)
+    out: dict[tuple[str, int], Any] = {}
+    for place, population in enumerate(network.populations):
+        if isinstance(population.model, Model):
+            gradient = np.concatenate([part[population.name] for part in every])
+            if name not in population.model.lowered().differentiable:
+                continue
+            one = not isinstance(getattr(population.model, name), np.ndarray | Distribution)
+            out["population", place] = math.fsum(gradient) if one else gradient
+    return out
+
+
+def _of_spike_times(run: Run, network: Network, log: Log, w: Sweep, scale: float) -> dict[tuple[str, int], Any]:
+    of_sources = np.flatnonzero(log.gid >= run.network.n_neurons)
+    derivatives = value_of(carried(run.communicator.total(w.sums[:, of_sources]))) * scale
+    out: dict[tuple[str, int], Any] = {}
+    for population in run.network.populations:
+        if isinstance(population.model, SpikeTrains):
+            gids, model = run.network.gids(population), population.model
+            mine = (log.gid[of_sources] >= gids.start) & (log.gid[of_sources] < gids.stop)
+            gradient = np.zeros(len(model.times))
+            order = np.lexsort((model.ids, model.times))
+            gradient[order[: mine.sum()]] = derivatives[mine]
+            out[_source_key(network, population)] = gradient
+    return out
+
+
+def _source_key(network: Network, population: Population) -> tuple[str, int]:
+    for place, known in enumerate(network.populations):
+        if known is population:
+            return "population", place
+    return "input", int(population.name.removeprefix("input "))

@@ -12,7 +12,7 @@ from .connectivity import incoming
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
-from .gradients import SYNAPTIC
+from .sweep import SYNAPTIC
 from .inputs import SpikeTrains
 from .models.parameters import Model
 from .rules import Pairs

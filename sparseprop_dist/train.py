@@ -16,11 +16,12 @@ import numpy as np
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed, world
-from .gradients import SYNAPTIC, check, record, value_and_grad
+from .gradients import check, checked, method_of, record, value_and_grad
 from .optimisers import Adam
 from .replicas import Arrays, Replicas, gids_of, listed, put, taken
 from .rules import Pairs
 from .seal import write_whole
+from .sweep import SYNAPTIC
 
 STATE, HISTORY, PICTURE = "training.npz", "history.json", "learning.png"
 
@@ -97,6 +98,7 @@ class Training:
         self.communicator = world() if comm is None else comm
         self.wrt = tuple(wrt)
         check(network)
+        method_of(network, checked(network, self.wrt))
         self.network = listed(network, self.wrt)
         self.task, self.validation, self.until = task, validation, float(until)
         self.optimiser, self.batch = Adam(1e-3) if optimiser is None else optimiser, min(int(batch), task.n_samples)

@@ -44,16 +44,15 @@ def words_of_each(synapses: Synapses, p: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, of a pathway of `numbers`, the places of all its words and the numbers of their synapses."""
     places, found = [np.empty(0, np.int64)], [np.empty(0)]
     for block in np.flatnonzero(synapses.index[p] != NO_ROWS):
-        n_rows = _n_rows(synapses, p)
-        pointers = synapses.row_ptr[synapses.index[p, block] : synapses.index[p, block] + n_rows + 1]
+        pointers = synapses.row_ptr[synapses.index[p, block] : synapses.index[p, block] + n_rows(synapses, p) + 1]
         n = int(pointers[-1])
         places.append(synapses.base[p, block] + np.arange(n))
         found.append(synapses.weights[synapses.weight_base[p, block] : synapses.weight_base[p, block] + n])
     return np.concatenate(places), np.rint(np.concatenate(found) / UNIT).astype(np.int64)
 
 
-def _n_rows(synapses: Synapses, p: int) -> int:
-    """The rows of a projection are those of all its pathways (neurons, and spike sources)."""
+def n_rows(synapses: Synapses, p: int) -> int:
+    """Return the rows of a pathway: those of a projection are those of all its pathways (neurons, and spike sources)."""
     last = [
         int(synapses.range_row[r] + synapses.range_stop[r] - synapses.range_first[r])
         for other in np.flatnonzero(synapses.drawn.place == synapses.drawn.place[p])

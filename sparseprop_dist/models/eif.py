@@ -48,6 +48,9 @@ class EIF(OneVariable):
     """
 
     kind: ClassVar[str] = "eif"
+    differentiable: ClassVar[tuple[str, ...]] = (
+        "tau_m", "C_m", "E_L", "V_T", "Delta_T", "V_peak", "V_reset", "t_ref", "I_e", "V_m",
+    )  # fmt: skip
     threshold: ClassVar[str] = "V_peak"
     shaping: ClassVar[tuple[str, ...]] = ("tau_m", "C_m", "E_L", "V_T", "Delta_T", "V_peak", "V_reset", "I_e")
     quantities: ClassVar[dict[str, Quantity]] = {

@@ -15,6 +15,7 @@ import numpy as np
 from sparseprop_dist.distributions import Distribution, Given
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.models import flow_event  # noqa: F401  # its bodies
+from sparseprop_dist.models.flow_course import FlowCourse
 from sparseprop_dist.models.flow_record import FlowRecord
 from sparseprop_dist.models.flow_shape import NEAR
 from sparseprop_dist.models.flow_table import Table, table
@@ -31,8 +32,7 @@ KEPT = 64
 class OneVariable(Model):
     """What models V' = F(V) have in common: tables, one for each set of the parameters that F depends on."""
 
-    threshold: ClassVar[str] = "V_th"
-    """The parameter at which the neuron fires."""
+    course: ClassVar[Any] = FlowCourse
     shaping: ClassVar[tuple[str, ...]]
     """The parameters that the tables depend on."""
 
@@ -102,7 +102,7 @@ COMMON = ("V_th", "V_reset", "V_m", "t_ref", "gid")
 
 
 def _own_name(model: Model, name: str) -> str:
-    return model.threshold if name == "V_th" else name  # type: ignore[attr-defined]
+    return model.threshold if name == "V_th" else name
 
 
 def _check_count(count: int, model: OneVariable) -> None:
@@ -146,6 +146,7 @@ class Flow(OneVariable):
     """
 
     kind: ClassVar[str] = "flow"
+    differentiable: ClassVar[tuple[str, ...]] = ("V_th", "V_reset", "t_ref", "V_m")
     shaping: ClassVar[tuple[str, ...]] = ("V_th", "V_reset")
     quantities: ClassVar[dict[str, Quantity]] = {
         "V_th": Quantity("mV"),

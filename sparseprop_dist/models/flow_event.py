@@ -54,7 +54,7 @@ CUT_MASK = (1 << CUT_BITS) - 1
 
 
 @inner
-def _find(octave, at, d):
+def find(octave, at, d):
     """Return the cell of a scaled distance d, and where in it, in [-1/2, 1/2)."""
     bits = float_bits(d)
     entry = octave[np.uint64(at + (bits >> 52))]  # unsigned: there is no index from the end
@@ -75,19 +75,19 @@ def _sum(powers, cell, u):
 
 
 @inner
-def _position(model, s, V):
+def position_of(model, s, V):
     """Return X of a potential between the lowest and V_th, for parameter set ``s``."""
     p = model.sets[s, V_FIRST]
     for k in range(model.sets[s, V_FIRST], model.sets[s + 1, V_FIRST] - 1):  # no branch that depends on V
         p += model.pieces[k, EDGE] < V
     d = min(max((V - model.pieces[p, ANCHOR]) * model.pieces[p, SCALE], model.pieces[p, LEAST]), BELOW_ONE)
-    cell, u = _find(model.octave, model.place[p], d)
+    cell, u = find(model.octave, model.place[p], d)
     X = model.level[cell] + np.int64(np.rint(_sum(model.slope, cell, u)))
     return X if model.bounds[s, HIGH] > V else model.sets[s, FIRES]
 
 
 @inner
-def _stretch(model, s, X):
+def stretch_of(model, s, X):
     """Return the stretch of positions that X is in."""
     p = model.sets[s, X_FIRST]
     for k in range(model.sets[s, X_FIRST], model.sets[s + 1, X_FIRST] - 1):
@@ -96,19 +96,19 @@ def _stretch(model, s, X):
 
 
 @inner
-def _voltage(model, s, X):
+def voltage_at(model, s, X):
     """Return the potential at X."""
-    p = _stretch(model, s, X)
+    p = stretch_of(model, s, X)
     away = min(max(X, model.stretches[p, X_LOW]), model.stretches[p, X_HIGH]) - model.stretches[p, X_ANCHOR]
     d = min(max(away * model.stretch[p, 0], model.stretch[p, 1]), BELOW_ONE)
-    cell, u = _find(model.octave, model.stretches[p, X_OCTAVE], d)
+    cell, u = find(model.octave, model.stretches[p, X_OCTAVE], d)
     return model.rest[cell] + _sum(model.bend, cell, u)
 
 
 @inner
 def _sunk(model, s, X):
     """Return whether the flow has taken a neuron below all potentials that are covered."""
-    p = _stretch(model, s, X)
+    p = stretch_of(model, s, X)
     return model.stretches[p, X_SINKS] != 0 and model.stretches[p, X_HIGH] < X
 
 
@@ -129,13 +129,13 @@ def _receive(model, i, start, offset, weight):
     now = offset << model.sets[s, FINENESS]
     if y < 0 or _sunk(model, s, y + now):
         return OVERFLOW
-    V = _voltage(model, s, y + now) + weight
+    V = voltage_at(model, s, y + now) + weight
     if model.bounds[s, AT] <= V:
         return _fire(model, i, start, offset)
     if model.bounds[s, LOW] > V:
         model.y[i] = SUNK
         return OVERFLOW
-    model.y[i] = _position(model, s, V) - now
+    model.y[i] = position_of(model, s, V) - now
     return NOTHING
 
 
@@ -187,7 +187,7 @@ def _carry(model, first, n, start):
             model.y[i] = model.sets[s, RESET]
         elif y >= 0:
             y += model.slab << model.sets[s, FINENESS]
-            p = _stretch(model, s, y)
+            p = stretch_of(model, s, y)
             model.y[i] = SUNK if model.stretches[p, X_SINKS] != 0 and y > model.stretches[p, X_HIGH] else min(y, model.stretches[p, X_STOP])
 
 
@@ -196,7 +196,7 @@ def _potential(model, i, start, offset):
     s = model.kind[i]
     if model.release[i] != FREE:
         return model.bounds[s, V_RESET]
-    return _voltage(model, s, model.y[i] + (offset << model.sets[s, FINENESS]))
+    return voltage_at(model, s, model.y[i] + (offset << model.sets[s, FINENESS]))
 
 
 @inner
@@ -236,8 +236,8 @@ def _inhibit(model, first, words, begin, stop, weight, offset):
     for q in range(np.uint64(begin), np.uint64(stop)):
         state = y[words[q]]
         if state >= 0:
-            V = _voltage(model, s, state + now) + weight
-            y[words[q]] = _position(model, s, V) - now if low <= V else SUNK
+            V = voltage_at(model, s, state + now) + weight
+            y[words[q]] = position_of(model, s, V) - now if low <= V else SUNK
 
 
 @inner
@@ -251,14 +251,14 @@ def _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
         state = y[target]
         if state < 0:
             continue
-        V = _voltage(model, s, state + now) + weight
+        V = voltage_at(model, s, state + now) + weight
         if at <= V:
             if release[target] == FREE:
                 _fire(model, first + np.int64(target), start, offset)
                 touched[m] = ~np.int64(target)
                 m += 1
             continue
-        state = _position(model, s, V) - now
+        state = position_of(model, s, V) - now
         y[target] = state
         if state > least and release[target] == FREE:
             touched[m] = np.int64(target)
@@ -278,13 +278,13 @@ def _each(model, first, words, begin, stop, weight, weights, start, offset, b, t
         if state < 0 or own == 0.0 or release[target] != FREE:
             continue
         now = offset << model.sets[s, FINENESS]
-        V = _voltage(model, s, state + now) + own
+        V = voltage_at(model, s, state + now) + own
         if model.bounds[s, AT] <= V:
             _fire(model, first + np.int64(target), start, offset)
             touched[m] = ~np.int64(target)
             m += 1
             continue
-        state = _position(model, s, V) - now if model.bounds[s, LOW] <= V else SUNK
+        state = position_of(model, s, V) - now if model.bounds[s, LOW] <= V else SUNK
         y[target] = state
         if own > 0.0 and state > _least(model, first + np.int64(target), b):
             touched[m] = np.int64(target)

@@ -15,6 +15,7 @@ from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.models import lif_rows, lif_slab  # noqa: F401  # their bodies
 from sparseprop_dist.models.lif_adjoint import LIFAdjoint
+from sparseprop_dist.models.lif_course import LIFCourse
 from sparseprop_dist.models.lif_current import DrivenLIFRecord
 from sparseprop_dist.models.lif_record import LIFRecord
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
@@ -48,6 +49,7 @@ class LIF(Model):
     additive: ClassVar[bool] = True
     takes_currents: ClassVar[bool] = True
     adjoint: ClassVar[Any] = LIFAdjoint
+    course: ClassVar[Any] = LIFCourse
     differentiable: ClassVar[tuple[str, ...]] = ("tau_m", "C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e", "V_m")
     quantities: ClassVar[dict[str, Quantity]] = {
         "tau_m": Quantity("ms", "positive", infinite=True),

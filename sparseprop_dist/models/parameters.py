@@ -191,8 +191,12 @@ class Model(ByValue):
     weight_unit: ClassVar[str] = "mV"
     takes_currents: ClassVar[bool] = False
     """Whether it has `driven_record`."""
+    threshold: ClassVar[str] = "V_th"
+    """The parameter at which the neuron fires."""
     adjoint: ClassVar[Any] = None
-    """Class of its adjoints (`models.adjoint`), if it has derivatives."""
+    """Class of its adjoints (`models.adjoint`), if its derivatives have a frame."""
+    course: ClassVar[Any] = None
+    """Class of its course between arrivals (`models.replay`), if arrivals can be replayed."""
     differentiable: ClassVar[tuple[str, ...]] = ()
     """Parameters that these are with respect to."""
 

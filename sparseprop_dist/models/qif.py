@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from sparseprop_dist.distributions import Distribution, Given
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
+from sparseprop_dist.models.qif_course import QIFCourse
 from sparseprop_dist.models.qif_record import QIFRecord
 
 
@@ -38,6 +39,8 @@ class QIF(Model):
 
     kind: ClassVar[str] = "qif"
     weight_unit: ClassVar[str] = ""
+    course: ClassVar[Any] = QIFCourse
+    differentiable: ClassVar[tuple[str, ...]] = ("tau_m", "I", "V_th", "V_reset", "t_ref", "V_m")
     quantities: ClassVar[dict[str, Quantity]] = {
         "tau_m": Quantity("ms", "positive"),
         "I": Quantity(""),

@@ -112,7 +112,7 @@ class QIFRecord(NamedTuple):
 
 
 @merged
-def _turn(model, i, x):
+def turn(model, i, x):
     """Return c and S after x."""
     if model.drive[i] > 0.0:
         sine, cosine = sin_cos(model.root[i] * x)
@@ -133,7 +133,7 @@ def _elapsed(model, start, offset):
 @merged
 def _frame(model, i, start, offset):
     """Return c and S at an offset."""
-    return _turn(model, i, _elapsed(model, start, offset) * model.rate[i])
+    return turn(model, i, _elapsed(model, start, offset) * model.rate[i])
 
 
 @merged
@@ -172,7 +172,7 @@ def _stand(model, span):
     """Take the neurons, whose r holds V, to their frame at time 0, and keep the turn of a frame of ``span`` ticks."""
     for i in range(model.r.size):
         model.r[i] = _back(model, i, model.r[i], np.int64(0), np.int64(0))
-        model.turn_c[i], model.turn_s[i] = _turn(model, i, span * model.rate[i])
+        model.turn_c[i], model.turn_s[i] = turn(model, i, span * model.rate[i])
 
 
 @implements(receive, QIFRecord)

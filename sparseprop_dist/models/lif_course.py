@@ -1,0 +1,71 @@
+"""The course of a LIF neuron between arrivals, and its derivatives: for replays, where the frame of `lif_adjoint` cannot be used."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparseprop_dist.by_address import by_address
+from sparseprop_dist.jit import implements
+from sparseprop_dist.models.replay import AFTER, BY_SHAPE, BY_THRESHOLD, BY_V, GROWTH, Own, crossing, flow, speed
+
+REST, SLOPE, RATE = 0, 1, 2
+"""The parameters that shape the flow: V_inf, the drive where nothing leaks, 1/tau_m."""
+
+
+@by_address
+class LIFCourse(NamedTuple):
+    """LIF neurons; one entry a neuron."""
+
+    rate: np.ndarray  # float64, 1/tau_m, per ms
+    rest: np.ndarray  # float64, V_inf, mV (0 where nothing leaks)
+    slope: np.ndarray  # float64, mV/ms, where nothing leaks, else 0
+    V_th: np.ndarray  # float64
+    n_shape: int
+
+    @staticmethod
+    def make(values: Mapping[str, Any], record: Any, first: int, shaped: bool) -> "LIFCourse":
+        """From the parameters (arrays by name)."""
+        leaks = np.isfinite(values["tau_m"])
+        drive = values["I_e"] / values["C_m"]
+        rest = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
+        rate = np.where(leaks, 1.0 / values["tau_m"], 0.0)
+        return LIFCourse(rate, np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive), values["V_th"], 3)
+
+    def gradients(self, values: Mapping[str, Any], of_shape: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the gradients of the parameters that shape the flow, by name."""
+        leaks, C, I_e = np.isfinite(values["tau_m"]), values["C_m"], values["I_e"]
+        tau = np.where(leaks, values["tau_m"], 0.0)
+        of_rest = of_shape[:, REST]
+        of_drive = np.where(leaks, of_rest * tau, of_shape[:, SLOPE])  # of I_e/C_m
+        return {
+            "E_L": np.where(leaks, of_rest, 0.0),
+            "I_e": of_drive / C,
+            "C_m": -of_drive * I_e / C**2,
+            "tau_m": np.where(leaks, -of_shape[:, RATE] * self.rate**2 + of_rest * I_e / C, 0.0),
+        }
+
+
+@implements(speed, LIFCourse)
+def _speed(course, j, V):
+    return course.rate[j] * (course.rest[j] - V) + course.slope[j]
+
+
+@implements(flow, LIFCourse)
+def _flow(course, j, V, dt, out):
+    decay = math.exp(-dt * course.rate[j])
+    away = V - course.rest[j]
+    out[AFTER] = course.rest[j] + away * decay + course.slope[j] * dt
+    out[GROWTH] = decay
+    out[BY_SHAPE + REST], out[BY_SHAPE + SLOPE], out[BY_SHAPE + RATE] = 1.0 - decay, dt, -away * dt * decay
+
+
+@implements(crossing, LIFCourse)
+def _crossing(course, j, V, dt, out):
+    flow(course, j, V, dt, out)
+    per_speed = 1.0 / speed(course, j, course.V_th[j])
+    growth = out[GROWTH]
+    out[BY_THRESHOLD], out[BY_V] = per_speed, -growth * per_speed
+    for h in range(BY_SHAPE, BY_SHAPE + 3):
+        out[h] *= -per_speed

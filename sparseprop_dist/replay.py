@@ -1,0 +1,183 @@
+"""Gradients by a replay of arrivals, segment by segment of time, within a budget of memory: for all models that have a course.
+
+Owns the segments and what is kept at their starts. Going forward, the arrivals of a segment are written down, ordered by neuron and time,
+and gone over, for the state at its end; going backward they are made again, with derivatives, and the sweep goes over the segment. One
+segment, if the budget allows, is made once. See ``docs/design/gradients.md``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import backward
+from .backward import Sweep
+from .build.neurons import member, model_and_values
+from .build.numbers import n_rows
+from .errors import InputError
+from .models.replay import Arriving, Events, Own, Replayed, begun, in_order, replay
+from .preparation import Run
+from .state import DELAYED_32, DELAYED_64, NO_ROWS, Synapses
+from .sweep import swept
+from .tape import Log
+
+EVENT = 28
+"""Bytes that an arrival takes."""
+LAST = 1 << 62
+STARTS = ("V_reset", "V_m", "V_th", "t_ref")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of time, [start, end) in ticks."""
+
+    start: int
+    end: int
+    low: int  # places in the log: its first spike,
+    stop: int  # the one after its last,
+    early: int  # and the first before whose arrivals may fall in it
+
+
+@dataclass(frozen=True)
+class Share:
+    """Neurons of one population on this rank."""
+
+    first: int  # local index
+    values: Mapping[str, Any]
+    course: Any
+    threshold: str  # the name of that parameter
+
+    def gradients(self, own: Own) -> dict[str, np.ndarray]:
+        """Return the gradients of its parameters by name, after the sweep."""
+        here = slice(self.first, self.first + len(self.values["gid"]))
+        found = {"V_reset": own.of_V_reset, "V_m": own.of_V_m, "t_ref": own.of_t_ref, self.threshold: own.of_V_th}
+        return {name: array[here] for name, array in found.items()} | self.course.gradients(self.values, own.of_shape[here])
+
+
+def shares_of(run: Run, wanted: tuple[str, ...]) -> list[Share]:
+    """Return the populations of this rank with their courses."""
+    found = []
+    for share in run.division.shares(run.communicator.rank):
+        model, values = model_and_values(run.network, share)
+        if share.stop > share.start:
+            record, base = member(run.part.model, share.local)
+            shaped = bool({*model.quantities, *wanted} - {"V_reset", "t_ref", "V_m"} & {*wanted})
+            named = {**values, "V_th": values[model.threshold]}
+            found.append(Share(share.local, named, model.course.make(named, record, share.local - base, shaped), model.threshold))
+    return found
+
+
+def segments(log: Log, counts: np.ndarray, longest: int, group: int, budget: float) -> list[Segment]:
+    """Return the segments of a run.
+
+    Parameters
+    ----------
+    counts : int64 (S,), the arrivals that each spike of the log makes (the most on any rank)
+    longest : ticks, the longest delay
+    group : ticks, of which starts are multiples
+    budget : bytes
+
+    Raises
+    ------
+    InputError
+        where the arrivals of the shortest segment do not fit.
+    """
+    room, before = int(budget // EVENT), np.concatenate([[0], np.cumsum(counts)])
+    start, S = 0, len(log.time)
+    found: list[Segment] = []
+    while not found or found[-1].stop < S:
+        low, early = (int(k) for k in np.searchsorted(log.time, [start, start - longest]))
+        stop = int(np.searchsorted(before, before[early] + room, side="right")) - 1
+        if stop >= S:
+            found.append(Segment(start, LAST, low, S, early))
+            break
+        end = int(log.time[stop]) // group * group
+        if end <= start:
+            after = int(np.searchsorted(log.time, (start // group + 1) * group))
+            needed = int(before[after] - before[early]) * EVENT
+            raise InputError(f"memory is {budget:.4g} bytes; at least {needed:.4g} are needed for the arrivals of the shortest segment")
+        found.append(Segment(start, end, low, int(np.searchsorted(log.time, end)), early))
+        start = end
+    return found
+
+
+def longest_delay(synapses: Synapses, block_bits: int) -> int:
+    """Return the longest delay on this rank, in ticks."""
+    longest = int(synapses.delay.max(initial=0))
+    for p in np.flatnonzero(np.isin(synapses.kind, (DELAYED_32, DELAYED_64))):
+        words = synapses.words32 if synapses.kind[p] == DELAYED_32 else synapses.words64
+        for block in np.flatnonzero(synapses.index[p] != NO_ROWS):
+            base = int(synapses.base[p, block])
+            own = words[base : base + int(synapses.row_ptr[synapses.index[p, block] + n_rows(synapses, int(p))])]
+            longest = max(longest, (int(own.max(initial=0)) >> block_bits) << int(synapses.unit[p]))
+    return longest
+
+
+class Replay:
+    """The replay of a run on one rank."""
+
+    def __init__(self, run: Run, log: Log, w: Sweep, own: tuple[np.ndarray, np.ndarray], wanted: tuple[str, ...], memory: float) -> None:
+        """``own``: where the own spikes of each neuron start, and their places in the log."""
+        part, communicator = run.part, run.communicator
+        self.run, self.w, self.shares = run, w, shares_of(run, wanted)
+        counts = np.zeros(len(log.time), np.int64)
+        backward.count(w, part.synapses, part.blocks, counts)
+        most = np.max(communicator.collect(counts), axis=0)
+        self.longest = -communicator.least(-longest_delay(part.synapses, part.blocks.block_bits))
+        self.segments = segments(log, most, self.longest, 1 if w.one_by_one else w.group, memory)
+        room = max(int(counts[segment.early : segment.stop].sum()) for segment in self.segments)
+        self.events = Events(
+            np.empty(room, np.int32), np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32),
+            np.zeros(len(own[0]), np.int64), np.empty(len(log.time), np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64),
+        )  # fmt: skip
+        values = {name: np.concatenate([np.empty(0), *(share.values[name] for share in self.shares)]) for name in STARTS}
+        values["V_m"] = np.minimum(values["V_m"], values["V_th"])
+        n_shape = max((share.course.n_shape for share in self.shares), default=0)
+        self.own = Own.make(values, own[0], log.time[own[1]], log.trigger[own[1]], n_shape)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Sweep; return the gradients of all parameters of neurons by name, one for each neuron of this rank; collective."""
+        starts = [self._state()]
+        for segment in self.segments[:-1]:
+            self._replay(segment, False)
+            starts.append(self._state())
+        for segment, start in zip(reversed(self.segments), reversed(starts), strict=True):
+            for array, kept in zip(self._state(False), start, strict=True):
+                array[:] = kept
+            self._replay(segment, True)
+            self._sweep(segment)
+        begun(self.own)
+        backward.begin_all(self._adjoint, len(self.own.V))
+        out: dict[str, np.ndarray] = {}
+        for share in self.shares:
+            for name, found in share.gradients(self.own).items():
+                out.setdefault(name, np.zeros(len(self.own.V)))[share.first : share.first + len(found)] = found
+        return out
+
+    @property
+    def unclear(self) -> int:
+        """1 + the local index of a neuron whose gradient is not clear, else 0."""
+        return int(self.own.unclear[0])
+
+    @property
+    def _adjoint(self) -> Replayed:
+        return Replayed(self.events, self.own, np.full(1, -LAST))
+
+    def _state(self, copied: bool = True) -> list[np.ndarray]:
+        arrays = [self.own.V, self.own.at, self.own.coming]
+        return [array.copy() for array in arrays] if copied else arrays
+
+    def _replay(self, segment: Segment, with_derivatives: bool) -> None:
+        part, events = self.run.part, self.events
+        events.span[:], events.filled[0], events.cursor[:] = (segment.start, segment.end), 0, -1
+        backward.forward(Arriving(events), self.w.without_numbers(), part.synapses, part.blocks, segment.early, segment.stop)
+        in_order(events)
+        trace = np.zeros((int(np.diff(events.ptr).max(initial=0)) + 1, 3 + self.own.shape.shape[1]))
+        for share in self.shares:
+            replay(share.course, self.own, events, trace, share.first, len(share.values["gid"]), with_derivatives)
+
+    def _sweep(self, segment: Segment) -> None:
+        part, n_neurons = self.run.part, self.run.network.n_neurons
+        swept(self.run.communicator, self._adjoint, self.w, part, 0, (segment.low, segment.stop), n_neurons)
+        backward.early(self._adjoint, self.w, part.synapses, part.blocks, segment.early, segment.low)
