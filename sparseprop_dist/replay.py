@@ -96,7 +96,7 @@ def segments(log: Log, counts: np.ndarray, longest: int, group: int, budget: flo
         if end <= start:
             after = int(np.searchsorted(log.time, (start // group + 1) * group))
             needed = int(before[after] - before[early]) * EVENT
-            raise InputError(f"memory is {budget:.4g} bytes; at least {needed:.4g} are needed for the arrivals of the shortest segment")
+            raise InputError(f"memory is {budget:.10g} bytes; at least {needed} are needed for the arrivals of the shortest segment")
         found.append(Segment(start, end, low, int(np.searchsorted(log.time, end)), early))
         start = end
     return found

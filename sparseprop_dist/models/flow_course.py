@@ -52,11 +52,11 @@ class FlowCourse(NamedTuple):
         if "Delta_T" in values:
             pull = values["E_L"] + values["I_e"] * values["tau_m"] / values["C_m"]
             shape = np.stack([pull, values["V_T"], values["Delta_T"], values["tau_m"]], axis=1)
-        return FlowCourse(record, record.kind[first : first + n], values["V_th"], shape, 4 if shaped else 0, NODES.copy(), WEIGHTS.copy())
+        return FlowCourse(record, record.kind[first : first + n], values["V_th"], shape, 4 if shaped and "Delta_T" in values else 0, NODES.copy(), WEIGHTS.copy())
 
     def gradients(self, values: Mapping[str, Any], of_shape: np.ndarray) -> dict[str, np.ndarray]:
         """Return the gradients of the parameters that shape the flow, by name."""
-        if not self.n_shape:
+        if not self.n_shape or "Delta_T" not in values:
             return {}
         of_pull, tau, C, I_e = of_shape[:, PULL], values["tau_m"], values["C_m"], values["I_e"]
         return {
