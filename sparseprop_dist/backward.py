@@ -156,7 +156,7 @@ def _fetch(w, synapses, blocks, s, rows):
 
 @njit
 def gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
-    """Gather the spikes of neurons in the group that ends before place ``stop`` of the log, and begins at ``low`` or later; return its first.
+    """Gather the spikes of neurons in the group that ends before place ``stop`` of the log, not before place ``low``; return its first.
     ``reach``: ticks between two anchors of the frames."""
     first = _first_of(w, stop, low)
     while w.time[first] < adjoint.anchor[0]:

@@ -16,14 +16,14 @@ from .backward import Sweep
 from .build.neurons import member, model_and_values
 from .build.numbers import n_rows
 from .errors import InputError
-from .models.replay import Arriving, Events, Own, Replayed, begun, in_order, replay
+from .models.replay import NEXT, Arriving, Events, Own, Replayed, begun, go_back, go_over, in_order
 from .preparation import Run
 from .state import DELAYED_32, DELAYED_64, NO_ROWS, Synapses
 from .sweep import swept
 from .tape import Log
 
-EVENT = 28
-"""Bytes that an arrival takes."""
+EVENT = 40
+"""Bytes that an arrival takes, with its place in the order."""
 LAST = 1 << 62
 STARTS = ("V_reset", "V_m", "V_th", "t_ref")
 
@@ -48,9 +48,14 @@ class Share:
     course: Any
     threshold: str  # the name of that parameter
 
+    @property
+    def size(self) -> int:
+        """How many neurons there are."""
+        return len(self.values["gid"])
+
     def gradients(self, own: Own) -> dict[str, np.ndarray]:
         """Return the gradients of its parameters by name, after the sweep."""
-        here = slice(self.first, self.first + len(self.values["gid"]))
+        here = slice(self.first, self.first + self.size)
         found = {"V_reset": own.of_V_reset, "V_m": own.of_V_m, "t_ref": own.of_t_ref, self.threshold: own.of_V_th}
         return {name: array[here] for name, array in found.items()} | self.course.gradients(self.values, own.of_shape[here])
 
@@ -62,13 +67,13 @@ def shares_of(run: Run, wanted: tuple[str, ...]) -> list[Share]:
         model, values = model_and_values(run.network, share)
         if share.stop > share.start:
             record, base = member(run.part.model, share.local)
-            shaped = bool({*model.quantities, *wanted} - {"V_reset", "t_ref", "V_m"} & {*wanted})
+            shaped = bool(({*model.quantities} - {"V_reset", "t_ref", "V_m"}) & {*wanted})
             named = {**values, "V_th": values[model.threshold]}
             found.append(Share(share.local, named, model.course.make(named, record, share.local - base, shaped), model.threshold))
     return found
 
 
-def segments(log: Log, counts: np.ndarray, longest: int, group: int, budget: float) -> list[Segment]:
+def segments(log: Log, counts: np.ndarray, longest: int, group: int, room: int, size: int) -> list[Segment]:
     """Return the segments of a run.
 
     Parameters
@@ -76,14 +81,14 @@ def segments(log: Log, counts: np.ndarray, longest: int, group: int, budget: flo
     counts : int64 (S,), the arrivals that each spike of the log makes (the most on any rank)
     longest : ticks, the longest delay
     group : ticks, of which starts are multiples
-    budget : bytes
+    room : arrivals that fit in memory, of ``size`` bytes each
 
     Raises
     ------
     InputError
         where the arrivals of the shortest segment do not fit.
     """
-    room, before = int(budget // EVENT), np.concatenate([[0], np.cumsum(counts)])
+    before = np.concatenate([[0], np.cumsum(counts)])
     start, S = 0, len(log.time)
     found: list[Segment] = []
     while not found or found[-1].stop < S:
@@ -95,8 +100,8 @@ def segments(log: Log, counts: np.ndarray, longest: int, group: int, budget: flo
         end = int(log.time[stop]) // group * group
         if end <= start:
             after = int(np.searchsorted(log.time, (start // group + 1) * group))
-            needed = int(before[after] - before[early]) * EVENT
-            raise InputError(f"memory is {budget:.10g} bytes; at least {needed} are needed for the arrivals of the shortest segment")
+            needed = int(before[after] - before[early]) * size
+            raise InputError(f"memory is {room * size} bytes; at least {needed} are needed for the arrivals of the shortest segment")
         found.append(Segment(start, end, low, int(np.searchsorted(log.time, end)), early))
         start = end
     return found
@@ -119,40 +124,43 @@ class Replay:
 
     def __init__(self, run: Run, log: Log, w: Sweep, own: tuple[np.ndarray, np.ndarray], wanted: tuple[str, ...], memory: float) -> None:
         """``own``: where the own spikes of each neuron start, and their places in the log."""
-        part, communicator = run.part, run.communicator
+        part, communicator, n_spikes = run.part, run.communicator, len(log.time)
         self.run, self.w, self.shares = run, w, shares_of(run, wanted)
-        counts = np.zeros(len(log.time), np.int64)
+        n_shape = max((share.course.n_shape for share in self.shares), default=0)
+        counts = np.zeros(n_spikes, np.int64)
         backward.count(w, part.synapses, part.blocks, counts)
         most = np.max(communicator.collect(counts), axis=0)
-        self.longest = -communicator.least(-longest_delay(part.synapses, part.blocks.block_bits))
-        self.segments = segments(log, most, self.longest, 1 if w.one_by_one else w.group, memory)
+        longest = -communicator.least(-longest_delay(part.synapses, part.blocks.block_bits))
+        size = -communicator.least(-(EVENT + 8 * n_shape))
+        self.segments = segments(log, most, longest, 1 if w.one_by_one else w.group, int(memory // size), size)
         room = max(int(counts[segment.early : segment.stop].sum()) for segment in self.segments)
         self.events = Events(
-            np.empty(room, np.int32), np.empty(room, np.int32), np.empty((room, 2)), np.empty(room, np.int32),
-            np.zeros(len(own[0]), np.int64), np.empty(len(log.time), np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64),
+            np.empty(room, np.int32), np.empty(room, np.int32), np.empty((room, 3)), np.empty((room, n_shape)),
+            np.empty(n_spikes, np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64),
         )  # fmt: skip
         values = {name: np.concatenate([np.empty(0), *(share.values[name] for share in self.shares)]) for name in STARTS}
         values["V_m"] = np.minimum(values["V_m"], values["V_th"])
-        n_shape = max((share.course.n_shape for share in self.shares), default=0)
         self.own = Own.make(values, own[0], log.time[own[1]], log.trigger[own[1]], n_shape)
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Sweep; return the gradients of all parameters of neurons by name, one for each neuron of this rank; collective."""
-        starts = [self._state()]
+        own, starts = self.own, [self.own.node.copy()]
         for segment in self.segments[:-1]:
-            self._replay(segment, False)
-            starts.append(self._state())
+            self._go_over(segment)
+            starts.append(own.node.copy())
+        own.going[:] = own.ptr[1:]
         for segment, start in zip(reversed(self.segments), reversed(starts), strict=True):
-            for array, kept in zip(self._state(False), start, strict=True):
-                array[:] = kept
-            self._replay(segment, True)
+            own.node[:] = start
+            order = self._go_over(segment)
+            for share in self.shares:
+                go_back(share.course, own, self.events, order, share.first, share.size, start[:, NEXT].copy())
             self._sweep(segment)
-        begun(self.own)
-        backward.begin_all(self._adjoint, len(self.own.V))
+        begun(own)
+        backward.begin_all(self._adjoint, len(own.node))
         out: dict[str, np.ndarray] = {}
         for share in self.shares:
-            for name, found in share.gradients(self.own).items():
-                out.setdefault(name, np.zeros(len(self.own.V)))[share.first : share.first + len(found)] = found
+            for name, found in share.gradients(own).items():
+                out.setdefault(name, np.zeros(len(own.node)))[share.first : share.first + share.size] = found
         return out
 
     @property
@@ -164,18 +172,15 @@ class Replay:
     def _adjoint(self) -> Replayed:
         return Replayed(self.events, self.own, np.full(1, -LAST))
 
-    def _state(self, copied: bool = True) -> list[np.ndarray]:
-        arrays = [self.own.V, self.own.at, self.own.coming]
-        return [array.copy() for array in arrays] if copied else arrays
-
-    def _replay(self, segment: Segment, with_derivatives: bool) -> None:
+    def _go_over(self, segment: Segment) -> np.ndarray:
+        """Make the arrivals of a segment and go over them; return their order."""
         part, events = self.run.part, self.events
         events.span[:], events.filled[0], events.cursor[:] = (segment.start, segment.end), 0, -1
         backward.forward(Arriving(events), self.w.without_numbers(), part.synapses, part.blocks, segment.early, segment.stop)
-        in_order(events)
-        trace = np.zeros((int(np.diff(events.ptr).max(initial=0)) + 1, 3 + self.own.shape.shape[1]))
+        order = in_order(events)
         for share in self.shares:
-            replay(share.course, self.own, events, trace, share.first, len(share.values["gid"]), with_derivatives)
+            go_over(share.course, self.own, events, order, share.first, share.size)
+        return order
 
     def _sweep(self, segment: Segment) -> None:
         part, n_neurons = self.run.part, self.run.network.n_neurons

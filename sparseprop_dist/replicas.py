@@ -12,10 +12,10 @@ from .connectivity import incoming
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
-from .sweep import SYNAPTIC
 from .inputs import SpikeTrains
 from .models.parameters import Model
 from .rules import Pairs
+from .sweep import SYNAPTIC
 
 
 def listed(network: Network, wrt: tuple[str, ...] = ()) -> Network:

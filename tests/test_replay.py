@@ -49,7 +49,9 @@ class Mix:
             "delay": spread,
             "spike_times": np.sort(rng.uniform(0.0, 35.0, 12)),
         }
-        self.input_weights = rng.normal(0.0, 0.3, N_SOURCES * size) * np.tile(np.repeat([self._of(model) for model in models], N), N_SOURCES)
+        self.input_weights = rng.normal(0.0, 0.3, N_SOURCES * size) * np.tile(
+            np.repeat([self._of(model) for model in models], N), N_SOURCES
+        )
         for k, model in enumerate(models):
             own = {"V_m": rng.uniform(0.0, 0.9, N), "t_ref": t_ref * rng.uniform(0.5, 1.0, N), "tau_m": rng.uniform(8.0, 12.0, N)}
             own |= {
@@ -91,9 +93,7 @@ class Mix:
     @property
     def names(self) -> list[str]:
         """What has a derivative here: not delays that are 0, nor a refractory period that is not there, nor infinite thresholds."""
-        return [
-            name for name, value in self.values.items() if not ((name == "delay" or name.endswith("t_ref")) and not value.any())
-        ]
+        return [name for name, value in self.values.items() if not ((name == "delay" or name.endswith("t_ref")) and not value.any())]
 
     def gradients(self, until: float, **more: Any) -> tuple[float, dict[str, np.ndarray]]:
         net, synapses = self.network()
@@ -192,7 +192,7 @@ def test_refusals() -> None:
     net, _ = Mix(("qif",), "one", 1.0).network()
     with pytest.raises(sp.InputError, match=r'method is "frame", but QIF has none; give method = "replay"'):
         sp.value_and_grad(net, linear(1), 20.0, method="frame")
-    with pytest.raises(sp.InputError, match=r"memory is 1 bytes; at least \d+ are needed for the arrivals of the shortest segment"):
+    with pytest.raises(sp.InputError, match=r"memory is 0 bytes; at least \d+ are needed for the arrivals of the shortest segment"):
         sp.value_and_grad(net, linear(1), 20.0, memory=1)
     with pytest.raises(sp.InputError, match=r'method is "tape"; give one of auto, frame, replay'):
         sp.value_and_grad(net, linear(1), 20.0, method="tape")

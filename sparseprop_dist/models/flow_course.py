@@ -52,7 +52,15 @@ class FlowCourse(NamedTuple):
         if "Delta_T" in values:
             pull = values["E_L"] + values["I_e"] * values["tau_m"] / values["C_m"]
             shape = np.stack([pull, values["V_T"], values["Delta_T"], values["tau_m"]], axis=1)
-        return FlowCourse(record, record.kind[first : first + n], values["V_th"], shape, 4 if shaped and "Delta_T" in values else 0, NODES.copy(), WEIGHTS.copy())
+        return FlowCourse(
+            record,
+            record.kind[first : first + n],
+            values["V_th"],
+            shape,
+            4 if shaped and "Delta_T" in values else 0,
+            NODES.copy(),
+            WEIGHTS.copy(),
+        )
 
     def gradients(self, values: Mapping[str, Any], of_shape: np.ndarray) -> dict[str, np.ndarray]:
         """Return the gradients of the parameters that shape the flow, by name."""

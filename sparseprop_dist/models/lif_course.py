@@ -8,7 +8,7 @@ import numpy as np
 
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.jit import implements
-from sparseprop_dist.models.replay import AFTER, BY_SHAPE, BY_THRESHOLD, BY_V, GROWTH, Own, crossing, flow, speed
+from sparseprop_dist.models.replay import AFTER, BY_SHAPE, BY_THRESHOLD, BY_V, GROWTH, crossing, flow, speed
 
 REST, SLOPE, RATE = 0, 1, 2
 """The parameters that shape the flow: V_inf, the drive where nothing leaks, 1/tau_m."""
@@ -22,7 +22,7 @@ class LIFCourse(NamedTuple):
     rest: np.ndarray  # float64, V_inf, mV (0 where nothing leaks)
     slope: np.ndarray  # float64, mV/ms, where nothing leaks, else 0
     V_th: np.ndarray  # float64
-    n_shape: int
+    n_shape: int  # 3, or 0: such derivatives are not asked for
 
     @staticmethod
     def make(values: Mapping[str, Any], record: Any, first: int, shaped: bool) -> "LIFCourse":
@@ -31,10 +31,12 @@ class LIFCourse(NamedTuple):
         drive = values["I_e"] / values["C_m"]
         rest = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
         rate = np.where(leaks, 1.0 / values["tau_m"], 0.0)
-        return LIFCourse(rate, np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive), values["V_th"], 3)
+        return LIFCourse(rate, np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive), values["V_th"], 3 if shaped else 0)
 
     def gradients(self, values: Mapping[str, Any], of_shape: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the gradients of the parameters that shape the flow, by name."""
+        """Return the gradients of the parameters that shape the flow, by name; none where they are not asked for."""
+        if not self.n_shape:
+            return {}
         leaks, C, I_e = np.isfinite(values["tau_m"]), values["C_m"], values["I_e"]
         tau = np.where(leaks, values["tau_m"], 0.0)
         of_rest = of_shape[:, REST]
@@ -58,7 +60,8 @@ def _flow(course, j, V, dt, out):
     away = V - course.rest[j]
     out[AFTER] = course.rest[j] + away * decay + course.slope[j] * dt
     out[GROWTH] = decay
-    out[BY_SHAPE + REST], out[BY_SHAPE + SLOPE], out[BY_SHAPE + RATE] = 1.0 - decay, dt, -away * dt * decay
+    if course.n_shape:
+        out[BY_SHAPE + REST], out[BY_SHAPE + SLOPE], out[BY_SHAPE + RATE] = 1.0 - decay, dt, -away * dt * decay
 
 
 @implements(crossing, LIFCourse)
@@ -67,5 +70,5 @@ def _crossing(course, j, V, dt, out):
     per_speed = 1.0 / speed(course, j, course.V_th[j])
     growth = out[GROWTH]
     out[BY_THRESHOLD], out[BY_V] = per_speed, -growth * per_speed
-    for h in range(BY_SHAPE, BY_SHAPE + 3):
+    for h in range(BY_SHAPE, BY_SHAPE + course.n_shape):
         out[h] *= -per_speed

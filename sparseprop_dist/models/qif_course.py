@@ -14,32 +14,36 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseprop_dist.by_address import by_address
-from sparseprop_dist.jit import implements, inner
-from sparseprop_dist.models.qif_record import turn
+from sparseprop_dist.elementary import sin_cos, sinh_cosh
+from sparseprop_dist.jit import implements, inner, merged
 from sparseprop_dist.models.replay import AFTER, BY_SHAPE, BY_THRESHOLD, BY_V, GROWTH, crossing, flow, speed
 
-DRIVE, TAU = 0, 1
+BY_DRIVE, BY_TAU = 0, 1
 """The parameters that shape the flow: I, tau_m."""
+RATE, DRIVE, ROOT, PER_ROOT = 0, 1, 2, 3
+"""Columns of `QIFCourse.line`, one visit."""
 
 
 @by_address
 class QIFCourse(NamedTuple):
     """QIF neurons; one entry a neuron."""
 
-    tau: np.ndarray  # float64, ms
-    drive: np.ndarray  # float64, I
-    root: np.ndarray  # float64, sqrt(abs(I))
-    V_th: np.ndarray  # float64
-    n_shape: int
+    line: np.ndarray  # float64 (N, 4): 1/tau_m (per ms), I, sqrt(abs(I)), 1 over that (0: not there)
+    V_th: np.ndarray  # float64 (N,)
+    n_shape: int  # 2, or 0: such derivatives are not asked for
 
     @staticmethod
     def make(values: Mapping[str, Any], record: Any, first: int, shaped: bool) -> "QIFCourse":
         """From the parameters (arrays by name)."""
-        return QIFCourse(values["tau_m"], values["I"], np.sqrt(np.abs(values["I"])), values["V_th"], 2)
+        root = np.sqrt(np.abs(values["I"]))
+        line = np.stack([1.0 / values["tau_m"], values["I"], root, 1.0 / np.where(root > 0.0, root, np.inf)], axis=1)
+        return QIFCourse(line, values["V_th"], 2 if shaped else 0)
 
     def gradients(self, values: Mapping[str, Any], of_shape: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the gradients of the parameters that shape the flow, by name."""
-        return {"I": of_shape[:, DRIVE], "tau_m": of_shape[:, TAU]}
+        """Return the gradients of the parameters that shape the flow, by name; none where they are not asked for."""
+        if not self.n_shape:
+            return {}
+        return {"I": of_shape[:, BY_DRIVE], "tau_m": of_shape[:, BY_TAU]}
 
 
 @inner
@@ -48,41 +52,58 @@ def cubic(drive, x, c, s):
     z = 4.0 * drive * x * x
     if abs(z) > 0.5:
         return (x - c * s) / (2.0 * drive)
-    total = 0.0
-    for k in range(8, 0, -1):  # 1/3! - z/5! + z^2/7! - ...: the term after the last is below 2e-17
-        total = (1.0 - z * total) / ((2 * k + 1) * 2 * k)
-    return 2.0 * x * x * x * total
+    # to z^6: the term after the last is below 1e-17
+    tail = 1 / 39916800 - z * (1 / 6227020800 - z * (1 / 1307674368000))
+    return 2.0 * x * x * x * (1 / 6 - z * (1 / 120 - z * (1 / 5040 - z * (1 / 362880 - z * tail))))
+
+
+@merged
+def _turn(course, j, x):
+    """Return c and S after x."""
+    drive, root, per_root = course.line[j, DRIVE], course.line[j, ROOT], course.line[j, PER_ROOT]
+    if drive > 0.0:
+        sine, cosine = sin_cos(root * x)
+        return cosine, sine * per_root
+    if drive < 0.0:
+        sine, cosine = sinh_cosh(root * x)
+        return cosine, sine * per_root
+    return 1.0, x
 
 
 @implements(speed, QIFCourse)
 def _speed(course, j, V):
-    return (V * V + course.drive[j]) / course.tau[j]
+    return (V * V + course.line[j, DRIVE]) * course.line[j, RATE]
 
 
 @implements(flow, QIFCourse)
 def _flow(course, j, V, dt, out):
-    x, drive = dt / course.tau[j], course.drive[j]
-    c, s = turn(course, j, x)
+    x, drive = dt * course.line[j, RATE], course.line[j, DRIVE]
+    c, s = _turn(course, j, x)
+    growth = 0.0
     if math.isinf(V):
-        out[AFTER], out[GROWTH] = (-c / s if s != 0.0 else -math.inf), 0.0
-        out[BY_SHAPE + DRIVE] = cubic(drive, x, c, s) / (s * s) if s != 0.0 else 0.0
+        out[AFTER] = -c / s if s != 0.0 else -math.inf
     else:
-        growth = 1.0 / (c - V * s) ** 2
-        out[AFTER], out[GROWTH] = (V * c + drive * s) / (c - V * s), growth
-        out[BY_SHAPE + DRIVE] = growth * (0.5 * (x + c * s) - V * s * s + V * V * cubic(drive, x, c, s))
-    out[BY_SHAPE + TAU] = -speed(course, j, out[AFTER]) * x
+        per_d = 1.0 / (c - V * s)
+        growth = per_d * per_d
+        out[AFTER] = (V * c + drive * s) * per_d
+    out[GROWTH] = growth
+    if course.n_shape:
+        if growth == 0.0:
+            out[BY_SHAPE + BY_DRIVE] = cubic(drive, x, c, s) / (s * s) if s != 0.0 else 0.0
+        else:
+            out[BY_SHAPE + BY_DRIVE] = growth * (0.5 * (x + c * s) - V * s * s + V * V * cubic(drive, x, c, s))
+        out[BY_SHAPE + BY_TAU] = -speed(course, j, out[AFTER]) * x
 
 
 @implements(crossing, QIFCourse)
 def _crossing(course, j, V, dt, out):
-    tau, drive, threshold = course.tau[j], course.drive[j], course.V_th[j]
-    x = dt / tau
-    c, s = turn(course, j, x)
-    if math.isinf(V):
-        out[BY_V], out[BY_SHAPE + DRIVE] = 0.0, -tau * cubic(drive, x, c, s)
-    else:
-        size = V * V + drive
-        out[BY_V] = -tau / size
-        out[BY_SHAPE + DRIVE] = -tau * (0.5 * (x + c * s) - V * s * s + V * V * cubic(drive, x, c, s)) / size
-    out[BY_THRESHOLD] = 0.0 if math.isinf(threshold) else tau / (threshold * threshold + drive)
-    out[BY_SHAPE + TAU] = x
+    rate, drive, threshold = course.line[j, RATE], course.line[j, DRIVE], course.V_th[j]
+    out[BY_V] = 0.0 if math.isinf(V) else -1.0 / speed(course, j, V)
+    out[BY_THRESHOLD] = 0.0 if math.isinf(threshold) else 1.0 / speed(course, j, threshold)
+    if course.n_shape:
+        x = dt * rate
+        c, s = _turn(course, j, x)
+        by_drive = cubic(drive, x, c, s)
+        if not math.isinf(V):
+            by_drive = (0.5 * (x + c * s) - V * s * s + V * V * by_drive) / (V * V + drive)
+        out[BY_SHAPE + BY_DRIVE], out[BY_SHAPE + BY_TAU] = -by_drive / rate, x

@@ -16,15 +16,13 @@ import numpy as np
 
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
-from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, njit, protocol
-from sparseprop_dist.models.adjoint import after, begin, factor_of, pull, pull_row, rebase, settle
+from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, njit, prefetch, protocol
+from sparseprop_dist.models.adjoint import NEVER, after, begin, factor_of, pull, pull_row, rebase, settle
 
 AFTER, GROWTH, BY_SHAPE = 0, 1, 2
 """Of a row that `flow` writes: V, its derivative by V before, those by the parameters that shape the flow."""
 BY_V, BY_THRESHOLD = 0, 1
 """Of a row that `crossing` writes: the derivatives of the time by V, by the threshold; those by parameters follow, from BY_SHAPE on."""
-WEIGHT, FLOW = 0, 1
-"""Of a row of the trace: the weight of an arrival, and from where on `flow` has written."""
 FROM, TO = 0, 1
 
 
@@ -52,12 +50,17 @@ class Events(NamedTuple):
 
     neuron: np.ndarray  # int32 (E,)
     link: np.ndarray  # int32 (E,), place of its source in the log; after the replay the own spike that it bears on, or -1
-    number: np.ndarray  # float64 (E, 2), weight and (bits of the) time; after the replay the derivatives of that spike by both
-    order: np.ndarray  # int32 (E,), places by neuron, then time
-    ptr: np.ndarray  # int64 (N + 1,), where the arrivals of each neuron start in `order`
+    number: np.ndarray  # float64 (E, 3), see WEIGHT
+    shape: np.ndarray  # float64 (E, H), the derivatives of V before it by the parameters that shape the flow
     cursor: np.ndarray  # int64 (S,), place of the next arrival of each spike of the log, -1: none yet
     span: np.ndarray  # int64 (2,), ticks, the segment
     filled: np.ndarray  # int64 (1,)
+
+
+WEIGHT, WHEN, GAIN = 0, 1, 2
+"""Columns of `Events.number`. As they are written down: weight and (bits of the) time. Gone over: weight, V before it (nan: not felt), the
+derivative of that by V after the arrival before (1: it made the neuron fire). After the replay: the derivatives of the own spike by weight
+and time."""
 
 
 @by_address
@@ -69,10 +72,9 @@ class Own(NamedTuple):
     trigger: np.ndarray  # int32 (Q,)
     reset: np.ndarray  # float64 (N,), V_reset
     refractory: np.ndarray  # int64 (N,)
-    V: np.ndarray  # float64 (N,), after the last arrival, or own spike, before the segment
-    at: np.ndarray  # int64 (N,), tick of that
-    coming: np.ndarray  # int64 (N,), the next own spike then
-    gain: np.ndarray  # float64 (N,), dt_q/dV there
+    node: np.ndarray  # int64 (N, 4), see POTENTIAL
+    going: np.ndarray  # int64 (N,), the next own spike, going back
+    gain: np.ndarray  # float64 (N,), its derivative by V
     place: np.ndarray  # int64 (N,), the earliest settled own spike
     before: np.ndarray  # float64 (Q,), V after the last arrival before the spike
     since: np.ndarray  # int64 (Q,), tick of that
@@ -81,6 +83,7 @@ class Own(NamedTuple):
     by_threshold: np.ndarray  # float64 (Q,)
     shape: np.ndarray  # float64 (Q, H)
     dt: np.ndarray  # float64 (Q,), dL/dt_q
+    out: np.ndarray  # float64 (2 + most H,), room for what `flow` and `crossing` say
     of_V_th: np.ndarray  # float64 (N,), gradients
     of_V_reset: np.ndarray  # float64 (N,)
     of_V_m: np.ndarray  # float64 (N,)
@@ -92,13 +95,24 @@ class Own(NamedTuple):
     def make(values: Mapping[str, Any], own_ptr: Any, own_time: Any, own_trigger: Any, n_shape: int) -> "Own":
         """Return neurons at time 0, before the first arrival; ``values``: their ``V_reset``, ``V_m`` and ``t_ref``."""
         n, n_own = len(values["V_m"]), len(own_time)
+        node = np.zeros((n, 4), np.int64)
+        node[:, POTENTIAL], node[:, NEXT] = values["V_m"].astype(np.float64).view(np.int64), own_ptr[:-1]
+        some = own_ptr[:-1] < own_ptr[1:]
+        node[:, DUE] = NEVER
+        node[some, DUE] = own_time[own_ptr[:-1][some]]
         of_neurons, of_spikes = (lambda: np.zeros(n)), (lambda: np.zeros(n_own))
         return Own(
-            own_ptr, own_time, own_trigger, values["V_reset"], ticks(values["t_ref"]), values["V_m"].copy(), np.zeros(n, np.int64),
-            own_ptr[:-1].copy(), of_neurons(), own_ptr[1:].copy(), of_spikes(), np.zeros(n_own, np.int64), of_spikes(), of_spikes(),
-            of_spikes(), np.zeros((n_own, n_shape)), of_spikes(), of_neurons(), of_neurons(),
-            of_neurons(), of_neurons(), np.zeros((n, n_shape)), np.zeros(1, np.int64),
+            own_ptr, own_time, own_trigger, values["V_reset"], ticks(values["t_ref"]), node, np.zeros(n, np.int64), of_neurons(),
+            own_ptr[1:].copy(), of_spikes(), np.zeros(n_own, np.int64), of_spikes(), of_spikes(), of_spikes(), np.zeros((n_own, n_shape)),
+            of_spikes(), np.zeros(2 + MOST_SHAPE), of_neurons(), of_neurons(), of_neurons(), of_neurons(), np.zeros((n, n_shape)),
+            np.zeros(1, np.int64),
         )  # fmt: skip
+
+
+POTENTIAL, AT, DUE, NEXT = 0, 1, 2, 3
+"""Columns of `Own.node`, 32 bytes that are one visit: (bits of) V after the last arrival or own spike, the tick of that, that of the next
+own spike (or NEVER), and its place."""
+MOST_SHAPE = 4
 
 
 # --- the arrivals of a segment ---
@@ -140,96 +154,72 @@ def _write_down(arriving, i, time, weight, s, factor):
         if events.cursor[s] < 0:
             events.cursor[s] = e
         events.neuron[e], events.link[e] = i, s
-        events.number[e, 0], events.number[e, 1] = weight, bits_float(time)
+        events.number[e, WEIGHT], events.number[e, WHEN] = weight, bits_float(time)
         events.filled[0] = e + 1
     return 0.0, 0.0
 
 
-@njit
-def in_order(events):
-    """Order the arrivals of each neuron by time; those at one time are in the order of the log. By insertion: they nearly are in order."""
-    n, ptr, order, number = events.ptr.size - 1, events.ptr, events.order, events.number
-    ptr[:] = 0
-    for e in range(events.filled[0]):
-        ptr[events.neuron[e]] += 1
-    for i in range(n):
-        ptr[i + 1] += ptr[i]
-    for e in range(events.filled[0] - 1, -1, -1):
-        i = events.neuron[e]
-        ptr[i] -= 1
-        order[ptr[i]] = e
-    for i in range(n):
-        for k in range(ptr[i] + 1, ptr[i + 1]):
-            e = order[k]
-            time = float_bits(number[e, 1])
-            while k > ptr[i] and float_bits(number[order[k - 1], 1]) > time:
-                order[k] = order[k - 1]
-                k -= 1
-            order[k] = e
+def in_order(events: Events) -> np.ndarray:
+    """Return the places of arrivals by time, those at one time in the order of the log; empty if they are so already."""
+    times = events.number[: events.filled[0], WHEN].view(np.int64)
+    if (times[1:] >= times[:-1]).all():
+        return np.empty(0, np.int64)
+    return np.argsort(times, kind="stable")
 
 
-# --- the replay of a neuron ---
+# --- the replay ---
 
 
 @merged
-def _pass_spike(own, i, q, V, at):
-    """Take neuron ``i`` over its own spike ``q``."""
-    own.before[q], own.since[q] = V, at
-    return q + 1, own.reset[i], own.time[q] + own.refractory[i]
+def _pass_spike(own, i):
+    """Take neuron ``i`` over its next own spike."""
+    node = own.node[i]
+    q = node[NEXT]
+    own.before[q], own.since[q] = bits_float(node[POTENTIAL]), node[AT]
+    node[POTENTIAL], node[AT] = float_bits(own.reset[i]), own.time[q] + own.refractory[i]
+    node[NEXT], node[DUE] = q + 1, own.time[q + 1] if q + 1 < own.ptr[i + 1] else NEVER
 
 
 @inner
-def _forward(course, own, events, trace, i, j):
-    """Go over the arrivals at neuron ``i`` (``j`` in its course) in the segment; leave its trace, and the own spike that each bears on."""
-    V, at, q, stop = own.V[i], own.at[i], own.coming[i], own.ptr[i + 1]
-    done = q - 1  # the own spike whose trigger is found
-    for k in range(events.ptr[i], events.ptr[i + 1]):
-        e, row = events.order[k], trace[k - events.ptr[i]]
-        time, weight, s = float_bits(events.number[e, 1]), events.number[e, 0], events.link[e]
-        while q < stop and (after(own.time, own.trigger, q, time, s) or (done == q and own.time[q] <= time)):
-            q, V, at = _pass_spike(own, i, q, V, at)
-        events.link[e] = q if q < stop else -1
-        row[WEIGHT], row[FLOW + AFTER] = weight, math.nan
-        if q < stop and own.time[q] == time and own.trigger[q] == s:
-            events.number[e, 0], events.number[e, 1], done = 0.0, 1.0, q
-        else:
-            events.number[e, 0], events.number[e, 1] = 0.0, 0.0
-            if q > own.ptr[i] and own.trigger[q - 1] == s and own.time[q - 1] == time and own.refractory[i] == 0:
-                own.unclear[0] = i + 1  # was it the first or the second that took it over threshold?
-            elif time >= at:
-                flow(course, j, V, (time - at) * TICK, row[FLOW:])
-                if math.isinf(row[FLOW + AFTER]):  # at the very time of a reset to -inf it is not felt
-                    row[FLOW + AFTER] = math.nan
-                else:
-                    V, at = row[FLOW + AFTER] + weight, time
-    while q < stop and own.time[q] < events.span[TO]:
-        q, V, at = _pass_spike(own, i, q, V, at)
-    return V, at, q
-
-
-@merged
-def _arrival(course, own, events, trace, i, j, k, q, g):
-    """Go back over an arrival that bears on own spike ``q``, with ``g = dt_q/dV`` after it; return that of the arrival before."""
-    e, row = events.order[k], trace[k - events.ptr[i]]
-    V = row[FLOW + AFTER]
-    if math.isnan(V):
-        return g
-    slope = speed(course, j, V)
-    events.number[e, 0], events.number[e, 1] = g, g * (slope - speed(course, j, V + row[WEIGHT]))
-    if math.isinf(own.reset[i]):
-        own.shift[q] = -g * slope  # the time that the interval starts is felt at its first arrival
+def _go_over(course, own, events, e, i, j):
+    """Take neuron ``i`` (``j`` in its course) over an arrival."""
+    node, number, out = own.node[i], events.number[e], own.out
+    time, weight, s = float_bits(number[WHEN]), number[WEIGHT], np.int64(events.link[e])
+    while node[DUE] <= time and after(own.time, own.trigger, node[NEXT], time, s):
+        _pass_spike(own, i)
+    q = node[NEXT]
+    events.link[e] = q if q < own.ptr[i + 1] else -1
+    number[WHEN], number[GAIN] = math.nan, 0.0
+    if node[DUE] == time and own.trigger[q] == s:
+        number[GAIN] = 1.0
+        _pass_spike(own, i)
+        return
+    if time < node[AT]:
+        return
+    if time == node[AT] and q > own.ptr[i] and own.time[q - 1] == time and own.trigger[q - 1] == s:
+        own.unclear[0] = i + 1  # was it the first or the second that took it over threshold?
+    flow(course, j, bits_float(node[POTENTIAL]), (time - node[AT]) * TICK, out)
+    if math.isinf(out[AFTER]):  # at the very time of a reset to -inf it is not felt
+        return
+    number[WHEN], number[GAIN] = out[AFTER], out[GROWTH]
+    node[POTENTIAL], node[AT] = float_bits(out[AFTER] + weight), time
     for h in range(course.n_shape):
-        own.shape[q, h] += g * row[FLOW + BY_SHAPE + h]
-    return g * row[FLOW + GROWTH]
+        events.shape[e, h] = out[BY_SHAPE + h]
 
 
 @merged
-def _end(course, own, trace, j, q):
-    """Return dt_q/dV after the last arrival before own spike ``q``."""
+def _close(course, own, i, j, g):
+    """Go back over the start of the interval before own spike ``own.going[i]``, and into that before; return dt/dV at its end."""
+    q, out = own.going[i], own.out
+    if q < own.ptr[i + 1]:
+        own.start[q] = g
+        if math.isfinite(own.reset[i]):
+            own.shift[q] = -g * speed(course, j, own.reset[i])
+    q -= 1
+    own.going[i] = q
     if own.trigger[q] >= 0:
         own.shift[q] = 0.0
         return 0.0
-    out = trace[trace.shape[0] - 1, FLOW:]
     crossing(course, j, own.before[q], (own.time[q] - own.since[q]) * TICK, out)
     own.by_threshold[q], own.shift[q] = out[BY_THRESHOLD], 1.0
     for h in range(course.n_shape):
@@ -238,37 +228,57 @@ def _end(course, own, trace, j, q):
 
 
 @inner
-def _back(course, own, events, trace, i, j, q):
-    """Go back over the segment, at whose end own spike ``q`` is the next; return dt/dV of the own spike that is the next at its start."""
-    first, k = events.ptr[i], events.ptr[i + 1] - 1
-    g = own.gain[i]
-    while True:
-        while k >= first and events.link[events.order[k]] == (q if q < own.ptr[i + 1] else -1):
-            g = _arrival(course, own, events, trace, i, j, k, q, g) if q < own.ptr[i + 1] else 0.0
-            k -= 1
-        if q == own.coming[i]:
-            return g
-        if q < own.ptr[i + 1]:
-            own.start[q] = g
-            if math.isfinite(own.reset[i]):
-                own.shift[q] = -g * speed(course, j, own.reset[i])
-        q -= 1
-        g = _end(course, own, trace, j, q)
+def _go_back(course, own, events, e, i, j):
+    """Take neuron ``i`` back over an arrival."""
+    q, number, g = np.int64(events.link[e]), events.number[e], own.gain[i]
+    if q < 0:
+        return
+    while own.going[i] > q:
+        g = _close(course, own, i, j, g)
+    own.gain[i] = g
+    V, weight = number[WHEN], number[WEIGHT]
+    if math.isnan(V):
+        number[WEIGHT], number[WHEN] = 0.0, number[GAIN]
+        return
+    slope = speed(course, j, V)
+    number[WEIGHT], number[WHEN] = g, g * (slope - speed(course, j, V + weight))
+    if math.isinf(own.reset[i]):
+        own.shift[q] = -g * slope  # the time that the interval starts is felt at its first arrival
+    for h in range(course.n_shape):
+        own.shape[q, h] += g * events.shape[e, h]
+    own.gain[i] = g * number[GAIN]
+
+
+AHEAD = 12
+"""Arrivals ahead whose neurons are fetched."""
 
 
 @njit
-def replay(course, own, events, trace, first, n, backward):
-    """Replay the arrivals in the segment at ``n`` neurons from ``first`` on; ``backward``: and leave the derivatives, else the state.
-
-    ``trace``: float64 (most arrivals of one neuron + 1, 3 + H), room for the weight of each and what `flow` says of it.
-    """
+def go_over(course, own, events, order, first, n):
+    """Go over the arrivals in the segment at ``n`` neurons from ``first`` on; leave V before each, and the state at the end."""
+    for k in range(events.filled[0]):
+        e = np.int64(order[k]) if order.size else k
+        if k + AHEAD < events.filled[0]:
+            prefetch(own.node, np.int64(events.neuron[order[k + AHEAD] if order.size else k + AHEAD]) * 4)
+        i = np.int64(events.neuron[e])
+        if first <= i < first + n:
+            _go_over(course, own, events, e, i, i - first)
     for j in range(n):
-        i = first + j
-        V, at, q = _forward(course, own, events, trace, i, j)
-        if backward:
-            own.gain[i] = _back(course, own, events, trace, i, j, q)
-        else:
-            own.V[i], own.at[i], own.coming[i] = V, at, q
+        while own.node[first + j, DUE] < events.span[TO]:
+            _pass_spike(own, first + j)
+
+
+@njit
+def go_back(course, own, events, order, first, n, begun):
+    """Go back over the arrivals that `go_over` left; leave the derivatives. ``begun``: int64 (N,), the next own spikes at the start."""
+    for k in range(events.filled[0] - 1, -1, -1):
+        e = np.int64(order[k]) if order.size else k
+        i = np.int64(events.neuron[e])
+        if first <= i < first + n:
+            _go_back(course, own, events, e, i, i - first)
+    for j in range(n):
+        while own.going[first + j] > begun[first + j]:
+            own.gain[first + j] = _close(course, own, first + j, j, own.gain[first + j])
 
 
 # --- the sweep ---
@@ -285,7 +295,7 @@ def _pull(adjoint, i, time, weight, s, factor):
     if q < 0:
         return 0.0, 0.0
     dt = adjoint.own.dt[q]
-    return dt * events.number[e, 0], dt * events.number[e, 1]
+    return dt * events.number[e, WEIGHT], dt * events.number[e, WHEN]
 
 
 @implements(settle, Replayed)
