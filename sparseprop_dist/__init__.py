@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sparseprop_dist.description import Input, Network, Population, Projection
     from sparseprop_dist.distributions import Lognormal, Normal, Uniform
     from sparseprop_dist.errors import InputError, Interrupted, SimulationError
+    from sparseprop_dist.flat import Flat
     from sparseprop_dist.gradient_values import Gradients
     from sparseprop_dist.gradients import value_and_grad
     from sparseprop_dist.heartbeat import status
@@ -57,6 +58,7 @@ __all__ = [
     "FixedIndegree",
     "FixedOutdegree",
     "FixedTotalNumber",
+    "Flat",
     "Flow",
     "Gradients",
     "Input",
@@ -114,6 +116,7 @@ _HOME = {
     "distributions": ("Lognormal", "Normal", "Uniform"),
     "errors": ("InputError", "Interrupted", "SimulationError"),
     "gradient_values": ("Gradients",),
+    "flat": ("Flat",),
     "gradients": ("value_and_grad",),
     "heartbeat": ("status",),
     "inputs": ("Poisson", "SampledCurrent", "SineCurrent", "SpikeTrains", "StepCurrent"),

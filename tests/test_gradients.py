@@ -272,3 +272,22 @@ def test_refusals_of_losses() -> None:
         losses.first_spike_squared_error([5], [1.0])(TIMES, OF)
     with pytest.raises(sp.InputError, match=r"the target spike of neuron 1 at 12 ms is outside the run, 0 to 10 ms"):
         losses.spike_time_distance([1.0, 12.0], [0, 1], until=10.0)
+
+
+def test_a_flat_vector_for_other_optimisers() -> None:
+    """L-BFGS of scipy, by exact gradients, moves first spikes to where they are asked for."""
+    from scipy.optimize import minimize
+
+    net, _ = Case("lif_psc_exp", "each", 2.0, 0.5).network()
+    loss = losses.first_spike_squared_error([1, 2, 5], [8.0, 9.0, 10.0], silent=40.0)
+    flat = sp.Flat(net, loss, 40.0)
+    assert [flat.start.shape, flat.names] == [(6 * N + N_SOURCES * N,), ("weight/0", "weight/1")]
+    value, gradient = flat(flat.start)
+    direction = np.random.default_rng(1).normal(size=len(flat.start))
+    both = [flat(flat.start + step * direction)[0] for step in (1e-6, -1e-6)]
+    assert gradient @ direction == pytest.approx((both[0] - both[1]) / 2e-6, rel=1e-6)
+    found = minimize(flat, flat.start, jac=True, method="L-BFGS-B", options={"maxiter": 40})
+    assert found.fun < 1e-6 * value
+    assert flat(found.x)[0] == found.fun
+    with pytest.raises(sp.InputError, match=r"the vector has shape \(3,\); give \(200,\), as start has"):
+        flat.network(np.zeros(3))

@@ -69,7 +69,7 @@ ROWS: list[tuple[int, str]] = [
     (5, "gradient_values losses optimisers frames replay"),
     (5, "resume gradients"),
     (6, "replicas tasks"),
-    (6, "train"),
+    (6, "flat torch train"),
     (6, "training_file"),
     (6, "options report"),
     (7, "cli"),
@@ -88,6 +88,7 @@ ONLY_IMPORTERS: dict[str, str] = {
     "dask": "result spike_statistics store tables",
     "matplotlib": "analysis",
     "dask_jobqueue": "spike_statistics",
+    "torch": "torch",
     "tqdm": "progress",
     "typer": "cli options",
 }
