@@ -121,7 +121,9 @@ def _trains(times: Any, ids: Any, until: float | None) -> dict[int, np.ndarray]:
     if outside.any():
         k = int(np.argmax(outside))
         raise InputError(f"the target spike of neuron {ids[k]} at {times[k]:g} ms is outside the run, 0 to {until:g} ms; leave it out")
-    return {int(gid): np.sort(times[ids == gid]) for gid in np.unique(ids)}
+    order = np.lexsort((times, ids))
+    gids, first = np.unique(ids[order], return_index=True)
+    return dict(zip(gids.tolist(), np.split(times[order], first[1:]), strict=True)) if len(gids) else {}
 
 
 def spike_time_distance(target_times: Any, target_ids: Any, *, neurons: Sequence[int] | None = None, until: float | None = None) -> Loss:

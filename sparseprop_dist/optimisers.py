@@ -25,7 +25,8 @@ def cosine(steps: int, last: float = 0.0) -> Schedule:
 
 @dataclass
 class SGD:
-    """Gradient descent with momentum (0: none). ``rate`` is one number, or one by the name of the parameter."""
+    """Gradient descent with momentum (0: none). ``rate`` is one number, or one by the name of the parameter: "weight", or "weight/1" for
+    that of the second projection; 0 leaves it as it is."""
 
     rate: float | dict[str, float]
     momentum: float = 0.0
@@ -48,7 +49,7 @@ class SGD:
 
 @dataclass
 class Adam:
-    """Adam (Kingma and Ba 2015, algorithm 1). ``rate`` is one number, or one by the name of the parameter."""
+    """Adam (Kingma and Ba 2015, algorithm 1). ``rate`` is as for `SGD`."""
 
     rate: float | dict[str, float]
     beta1: float = 0.9
@@ -77,9 +78,10 @@ class Adam:
 def _rate(optimiser: Any, name: str) -> float:
     rate = optimiser.rate
     if isinstance(rate, dict):
-        if name not in rate:
+        found = rate.get(name, rate.get(name.split("/")[0]))
+        if found is None:
             raise InputError(f'the optimiser has no rate for "{name}"; it has them for {", ".join(rate)}')
-        rate = rate[name]
+        rate = found
     return float(rate) * optimiser.schedule(optimiser.step)
 
 
