@@ -52,7 +52,7 @@ def test_paper_end_to_end() -> None:
 def test_gradients() -> None:
     """A row, and a probe that agrees."""
     *_, row, probe = printed("gradients.py", "--neurons", "300", "--indegree", "30", "--probe")
-    assert row.startswith("| 300 | 30 |")
+    assert row.startswith("| lif | 300 | 30 |")
     exact, difference = (
         float(word.rstrip(",")) for word in re.findall(r"-?[0-9.]+(?:e[-+]\d+)?,?(?= |$)", probe.replace("dL/dweight", ""))[-2:]
     )

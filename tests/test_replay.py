@@ -127,10 +127,13 @@ MIXES = [
     (("lif", "qif", "eif"), "each", 1.0, 40.0),
     (("flow", "eif", "lif"), "none", 0.0, 40.0),
 ]
+SHORT = {"qif-each-2.0", "eif-each-2.0"}
+"""What CI runs; the others compile for minutes more."""
 NAMES = ["-".join([*models, delays, str(t_ref)]) for models, delays, t_ref, _ in MIXES]
+MARKED = [pytest.param(mix, id=name, marks=[] if name in SHORT else pytest.mark.long) for mix, name in zip(MIXES, NAMES, strict=True)]
 
 
-@pytest.mark.parametrize("mix", MIXES, ids=NAMES)
+@pytest.mark.parametrize("mix", MARKED)
 def test_finite_differences(mix: tuple[tuple[str, ...], str, float, float]) -> None:
     """Central differences of whole runs, extrapolated, where all neurons fire as often on both sides."""
     *parts, until = mix
@@ -162,7 +165,7 @@ def test_finite_differences(mix: tuple[tuple[str, ...], str, float, float]) -> N
         assert min(errors) < 1e-7, (name, errors, exact)
 
 
-@pytest.mark.parametrize("mix", MIXES, ids=NAMES)
+@pytest.mark.parametrize("mix", MARKED)
 def test_a_budget_of_memory_leaves_the_bits(mix: tuple[tuple[str, ...], str, float, float]) -> None:
     *parts, until = mix
     made = Mix(*parts)  # type: ignore[arg-type]

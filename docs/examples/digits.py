@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-FIRST, LAST = 2.0, 27.0
+FIRST, LAST = 2.0, 12.0
 """ms, of the brightest pixels, and of the darkest that are not black."""
 SIZES = (1197, 300, 300)
 """Training, validation and test images, drawn in an order of its own."""

@@ -3,8 +3,8 @@
     mpiexec -n 2 python docs/examples/firing_times.py                        # 100,000 neurons, 10 million synapses
     python docs/examples/firing_times.py --neurons 2000 --indegree 50        # a small one
 
-Neurons inhibit each other at random, by currents with a delay; each first spike of the population "out" is asked to move by some milliseconds. The
-gradient goes through the whole network, by each synapse. Prints the loss at each step.
+Neurons inhibit each other at random, by currents with a delay; each first spike of the population "out" is asked to move by about a
+millisecond. The gradient goes through the whole network, by each synapse. Prints the loss at each step.
 """
 
 import argparse
