@@ -2,18 +2,31 @@
 
 import hashlib
 import json
+import sys
+from typing import Any
 
 import numpy as np
 from test_gradients import CASES, IDS, Case, linear
+from test_replay import MIXES, NAMES, Mix
 
 from sparseprop_dist.exchange import world
 
-found = {}
-for name, case in zip(IDS, CASES, strict=True):
-    value, gradients = Case(*case).gradient(linear(3))
-    digest = hashlib.sha256(np.float64(value).tobytes())
+
+def digest(value: float, gradients: dict[str, np.ndarray]) -> str:
+    """Of all bits."""
+    found = hashlib.sha256(np.float64(value).tobytes())
     for key in sorted(gradients):
-        digest.update(np.ascontiguousarray(gradients[key]).tobytes())
-    found[name] = digest.hexdigest()
+        found.update(np.ascontiguousarray(gradients[key]).tobytes())
+    return found.hexdigest()
+
+
+found: dict[str, Any] = {}
+for name in sys.argv[1:]:
+    *parts, until = MIXES[NAMES.index(name)]
+    mix = Mix(*parts)  # type: ignore[arg-type]
+    found[name] = digest(*mix.gradients(until))
+    found[f"{name} in segments"] = digest(*mix.gradients(until, memory=2e4))
+if not sys.argv[1:]:
+    found = {name: digest(*Case(*case).gradient(linear(3))) for name, case in zip(IDS, CASES, strict=True)}
 if world().rank == 0:
     print(json.dumps(found))

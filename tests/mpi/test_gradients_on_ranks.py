@@ -25,6 +25,18 @@ def test_nothing_depends_on_ranks(mpirun: Any) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "mix",
+    ["qif-each-2.0", pytest.param("qif-none-0.0", marks=pytest.mark.long), pytest.param("lif-qif-eif-each-1.0", marks=pytest.mark.long)],
+)
+def test_replays_do_not_depend_on_ranks(mix: str, mpirun: Any) -> None:
+    """Nor on the memory that each rank has for them."""
+    found = {n: json.loads(mpirun(n, [TESTS / "gradients_on_ranks.py", mix], timeout=300.0).stdout) for n in RANKS}
+    for n in RANKS:
+        assert found[n][f"{mix} in segments"] == found[1][mix] == found[n][mix]
+
+
+@pytest.mark.timeout(600)
 def test_training_does_not_depend_on_ranks(mpirun: Any, tmp_path: Path) -> None:
     found = [mpirun(n, [TESTS / "training_on_ranks.py", tmp_path / str(n)], timeout=300.0).stdout for n in (1, 2)]
     assert found[0] == found[1]
