@@ -18,8 +18,9 @@ from sparseprop_dist.exchange import world
 from sparseprop_dist.losses import first_spike_squared_error
 from sparseprop_dist.optimisers import Adam, cosine
 
-UNTIL, MOVED = 40.0, 1.0
-"""ms: length of the run, standard deviation of what first spikes are asked to move by."""
+UNTIL, MOVED = 60.0, 1.0
+"""ms: length of the run, so long that a spike which a step moves away is still seen; standard deviation of what first spikes are asked to
+move by."""
 
 
 def network(size: int, asked: int, indegree: int, seed: int) -> sp.Network:
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=100_000)
     parser.add_argument("--asked", type=int, default=1000, help="of them, in the population out")
     parser.add_argument("--indegree", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=45)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
