@@ -26,16 +26,19 @@ def test_a_network_learns_firing_times() -> None:
     assert losses[-1] < 0.01 * losses[0]
 
 
-@pytest.mark.parametrize(("name", "classes", "channels"), [("yin_yang", 3, 5), ("digits", 10, 64)])
-def test_classifiers(name: str, classes: int, channels: int, solo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    ("name", "data", "classes", "channels"),
+    [("yin_yang", "yin_yang", 3, 5), ("yin_yang_qif", "yin_yang", 3, 5), ("digits", "digits", 10, 64)],
+)
+def test_classifiers(name: str, data: str, classes: int, channels: int, solo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """Their data has all classes; two epochs of the command line make a network that can be run."""
-    for suffix in (".py", ".toml"):
-        shutil.copy(EXAMPLES / f"{name}{suffix}", tmp_path)
-    solo([f"{name}.py", "--sizes", "60", "20", "20"], cwd=tmp_path)
-    with np.load(tmp_path / f"{name}.npz") as data:
-        assert data["train_times"].shape == (60, channels)
-        assert set(data["train_labels"].tolist()) == set(range(classes))
-        assert not set(map(bytes, data["train_times"])) & set(map(bytes, data["test_times"]))
+    for file in (f"{data}.py", f"{name}.toml"):
+        shutil.copy(EXAMPLES / file, tmp_path)
+    solo([f"{data}.py", "--sizes", "60", "20", "20"], cwd=tmp_path)
+    with np.load(tmp_path / f"{data}.npz") as arrays:
+        assert arrays["train_times"].shape == (60, channels)
+        assert set(arrays["train_labels"].tolist()) == set(range(classes))
+        assert not set(map(bytes, arrays["train_times"])) & set(map(bytes, arrays["test_times"]))
     told = solo(["-m", "sparseprop_dist", "train", f"{name}.toml", "--output", "out", "--epochs", "2"], timeout=280.0, cwd=tmp_path).stdout
     assert re.search(r"^epochs 2  steps 4  test_loss [\d.]+  test_accuracy [\d.]+$", told, re.MULTILINE), told
     solo(["-m", "sparseprop_dist", "run", "out/network.toml", "--until", "10"], timeout=280.0, cwd=tmp_path)
