@@ -34,10 +34,9 @@ class Frames:
         self.w = w._replace(group=min(w.group, self.reach))
         model: Any = next(p.model.lowered() for p in run.network.populations if isinstance(p.model, Model))
         poisson = np.concatenate([_gets_poisson(run.network, share) for share in shares])
+        full = not {"tau_m", "tau_syn_ex", "tau_syn_in"}.isdisjoint(wanted)
         times, triggers = log.time[own[1]], log.trigger[own[1]]
-        self.adjoint = agreed(
-            run.communicator, lambda: model.adjoint.make(self.values, own[0], times, triggers, poisson, "tau_m" in wanted)
-        )
+        self.adjoint = agreed(run.communicator, lambda: model.adjoint.make(self.values, own[0], times, triggers, poisson, full))
         self.adjoint.anchor[0] = int(log.time[-1] // self.reach + 1) * self.reach if len(log.time) else 0
 
     def gradients(self) -> dict[str, np.ndarray]:

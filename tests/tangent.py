@@ -4,6 +4,7 @@ For LIF neurons with delta synapses or exponential currents: V of a neuron is th
 derivative of a crossing is minus that of V over V'. Knows nothing of frames, adjoints, rows or the order of a sweep.
 """
 
+import cmath
 import math
 from dataclasses import dataclass, field
 
@@ -36,6 +37,17 @@ def kernel(n: Neuron, w: float, s: float) -> tuple[float, float]:
     return (a - b) / k, (-m * a + r * b) / k
 
 
+def by_parameters(n: Neuron, w: float, held: float, s: float) -> float:
+    """The tangent, by tau_m, tau_syn and C_m, of what a current of 1 adds to V s ms after V is released, and it began ``held`` ms before that:
+    by a complex step (the imaginary part, to all digits)."""
+    step = 1e-30
+    name = "tau_syn_ex" if w > 0.0 else "tau_syn_in"
+    tau_m, tau, C = (n.p[key] + 1j * step * n.d[key] for key in ("tau_m", name, "C_m"))
+    a, b = cmath.exp(-s / tau_m), cmath.exp(-s / tau)
+    value = cmath.exp(-held / tau) * (a - b) / (C * (1.0 / tau - 1.0 / tau_m))
+    return value.imag / step
+
+
 def spike(n: Neuron, t: float) -> float:
     """The tangent of a crossing at t."""
     p, d, m = n.p, n.d, 1.0 / n.p["tau_m"]
@@ -52,13 +64,14 @@ def spike(n: Neuron, t: float) -> float:
         if time >= n.start:
             k, dk = kernel(n, w, t - time)
             V, dV, speed = V + w * k, dV + d_w * k - w * dk * d_time, speed + w * dk
-            dV += w * (k * (t - time) * m * m * d.get("tau_m", 0.0) if not currents else -k / p["C_m"] * d["C_m"])
+            dV += w * (by_parameters(n, w, 0.0, t - time) if currents else k * (t - time) * m * m * d.get("tau_m", 0.0))
         elif currents:  # the current alone passes on: as if what is left of it had come at the start
             r = 1.0 / p["tau_syn_ex" if w > 0.0 else "tau_syn_in"]
             left = math.exp(-r * (n.start - time))
             k, dk = kernel(n, w, s)
             V, speed = V + w * left * k, speed + w * left * dk
-            dV += (d_w - w * r * (n.d_start - d_time)) * left * k - w * left * (k / p["C_m"] * d["C_m"] + dk * n.d_start)
+            dV += (d_w - w * r * (n.d_start - d_time)) * left * k - w * left * dk * n.d_start
+            dV += w * by_parameters(n, w, n.start - time, s)
     assert abs(V - p["V_th"]) < 1e-8, (V, p["V_th"])
     return (d["V_th"] - dV) / speed
 

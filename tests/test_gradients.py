@@ -55,13 +55,16 @@ class Case:
             "C_m": rng.uniform(9.0, 11.0, N),
             "E_L": rng.uniform(-0.1, 0.1, N),
             "tau_m": rng.uniform(8.0, 12.0, N),
+            "tau_syn_ex": np.concatenate([[8.0, 12.0], rng.uniform(2.0, 12.0, N - 2)]),
+            "tau_syn_in": rng.uniform(3.0, 6.0, N),
             "spike_times": self.trains,
         }
 
     def network(self, **changed: np.ndarray) -> tuple[sp.Network, sp.Projection]:
         v = self.values | changed
         own: dict[str, Any] = {name: v[name] for name in ("I_e", "V_th", "V_reset", "t_ref", "V_m", "C_m", "E_L", "tau_m")}
-        model: Any = sp.LIFPscExp(tau_syn_ex=3.0, tau_syn_in=5.0, **own) if self.currents else sp.LIF(**own)
+        currents = {name: v[name] for name in ("tau_syn_ex", "tau_syn_in")}
+        model: Any = sp.LIFPscExp(**currents, **own) if self.currents else sp.LIF(**own)
         net = sp.Network(1)
         net.add_population("a", N, model)
         net.add_population("in", N_SOURCES, sp.SpikeTrains(v["spike_times"], self.train_ids))
@@ -72,7 +75,7 @@ class Case:
     @property
     def names(self) -> list[str]:
         """What has a derivative here: not delays that are 0 or must be one, nor a refractory period that is not there."""
-        names = [*NAMES, *([] if self.currents else ["tau_m"])]
+        names = [*NAMES, "tau_m", *(["tau_syn_ex", "tau_syn_in"] if self.currents else [])]
         without = {"none": "delay"}.get(self.delays, "")
         return [name for name in names if name != without and (name != "t_ref" or self.values["t_ref"].any())]
 
@@ -107,7 +110,7 @@ def test_adjoint_identity(case: tuple[str, str, float, float], seed: int, monkey
     neurons = []
     for i in range(N):
         p = {name: float(made.values[name][i]) for name in ("I_e", "V_th", "V_reset", "t_ref", "V_m", "C_m", "E_L", "tau_m")}
-        p |= {"tau_syn_ex": 3.0, "tau_syn_in": 5.0} if made.currents else {}
+        p |= {name: float(made.values[name][i]) for name in ("tau_syn_ex", "tau_syn_in")} if made.currents else {}
         neurons.append(tangent.Neuron(p, {name: float(v[name][i]) if name in v else 0.0 for name in p}))
     nothing = np.zeros(len(made.sources))
     columns = (made.sources, made.targets, made.values["weight"], made.values["delay"], v["weight"], v.get("delay", nothing))

@@ -45,7 +45,18 @@ class LIFPscExp(Model):
     additive: ClassVar[bool] = True
     weight_unit: ClassVar[str] = "pA"
     adjoint: ClassVar[Any] = LIFPscExpAdjoint
-    differentiable: ClassVar[tuple[str, ...]] = ("C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e", "V_m")
+    differentiable: ClassVar[tuple[str, ...]] = (
+        "tau_m",
+        "tau_syn_ex",
+        "tau_syn_in",
+        "C_m",
+        "E_L",
+        "V_th",
+        "V_reset",
+        "t_ref",
+        "I_e",
+        "V_m",
+    )
     quantities: ClassVar[dict[str, Quantity]] = {
         "tau_m": Quantity("ms", "positive"),
         "C_m": Quantity("pF", "positive"),

@@ -48,6 +48,9 @@ class LIFPscExpAdjoint(NamedTuple):
     of_V_m: np.ndarray  # float64
     of_t_ref: np.ndarray  # float64
     of_scale: np.ndarray  # float64, of a factor on all currents
+    of_rate: np.ndarray  # float64, of 1/tau_m in the flow alone
+    of_rates: np.ndarray  # float64 (N, 2), of 1/tau_syn_ex and 1/tau_syn_in
+    full: int  # 1: gradients of time constants are asked for
 
     @staticmethod
     def make(
@@ -60,7 +63,8 @@ class LIFPscExpAdjoint(NamedTuple):
             own_ptr[1:].copy(), np.zeros(1, np.int64), 1.0 / values["tau_m"], 1.0 / taus, 1.0 / values["C_m"],
             values["E_L"] + values["I_e"] * values["tau_m"] / values["C_m"], values["V_th"], values["V_reset"], values["V_m"],
             ticks(values["t_ref"]), own_ptr, own_time, np.zeros((spikes, 2)), np.zeros((spikes, 2)), np.zeros(spikes),
-            np.zeros((spikes, 2)), *(np.zeros(n) for _ in range(6)),
+            np.zeros((spikes, 2)), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n),
+            np.zeros((n, 2)), int(full),
         )  # fmt: skip
 
     @property
@@ -79,6 +83,9 @@ class LIFPscExpAdjoint(NamedTuple):
             "E_L": self.of_rest,
             "I_e": self.of_rest * values["tau_m"] * per_C,
             "C_m": -(self.of_rest * values["tau_m"] * I_e * per_C + self.of_scale) * per_C,
+            "tau_m": self.of_rest * I_e * per_C - self.of_rate * self.rate**2,
+            "tau_syn_ex": -self.of_rates[:, 0] * self.rates[:, 0] ** 2,
+            "tau_syn_in": -self.of_rates[:, 1] * self.rates[:, 1] ** 2,
         }
 
 
@@ -147,6 +154,32 @@ def response(rate, other, span):
     return math.exp(-rate * span) * span * (1.0 if x == 0.0 else -math.expm1(-x) / x)
 
 
+@inner
+def response_by_other(rate, other, span):
+    """Return the derivative of `response` by ``other``; that by ``rate`` is ``-span response`` less it."""
+    x = (other - rate) * span
+    if abs(x) > 0.5:
+        slope = (math.exp(-x) * (1.0 + x) - 1.0) / (x * x)
+    else:  # sum over n of (-1)^n n x^(n - 1)/(n + 1)!: what is left out is below 1e-17
+        slope, term = 0.0, -0.5
+        for n in range(1, 15):
+            slope += term
+            term *= -x * (n + 1) / (n * (n + 2))
+    return span * span * math.exp(-rate * span) * slope
+
+
+@merged
+def _by_rates(adjoint, i, k, q, w, held, span):
+    """Account for what the time constants do to a current ``w`` that begins ``held`` ms before V is released, ``span`` ms before own spike
+    ``q``."""
+    rate, other = adjoint.rate[i], adjoint.rates[i, k]
+    left, dV = w * math.exp(-other * held), adjoint.own_dV[q] * adjoint.per_C[i]
+    whole, by_other = response(rate, other, span), response_by_other(rate, other, span)
+    adjoint.of_rate[i] -= dV * left * (span * whole + by_other)
+    at_end = adjoint.own_dI[q, k] * (held + span) * math.exp(-other * span)
+    adjoint.of_rates[i, k] += left * (dV * (by_other - held * whole) - at_end)
+
+
 @merged
 def _at(adjoint, i, k, q, span):
     """Return dL/dV and dL/dI_k a ``span`` (ms) of free flow before own spike ``q``."""
@@ -166,6 +199,9 @@ def _pull(adjoint, i, time, weight, s, factor):
     if q == adjoint.own_ptr[i + 1]:
         return 0.0, 0.0
     release = adjoint.own_time[q - 1] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else np.int64(-1)
+    if adjoint.full:
+        held = (release - time) * TICK if time < release else 0.0
+        _by_rates(adjoint, i, k, q, weight, held, (adjoint.own_time[q] - max(time, release)) * TICK)
     if time < release:
         _, dI = _at(adjoint, i, k, q, (adjoint.own_time[q] - release) * TICK)
         dV, dI = 0.0, dI * math.exp((time - release) * TICK * adjoint.rates[i, k])
@@ -189,6 +225,7 @@ def _from(adjoint, i, time, V):
     adjoint.of_rest[i] -= dV
     by_currents = adjoint.V_th[i] - adjoint.rest[i] - (V - adjoint.rest[i]) * math.exp(-span * adjoint.rate[i])
     adjoint.of_scale[i] += adjoint.own_dV[n] * by_currents
+    adjoint.of_rate[i] -= dV * (V - adjoint.rest[i]) * span
     return dV
 
 
@@ -206,6 +243,9 @@ def _settle(adjoint, i, s, cotangent):
         for k in range(2):
             _, dI = _at(adjoint, i, k, n, (adjoint.own_time[n] - release) * TICK)
             adjoint.own_dI[q, k] = dI * math.exp(-adjoint.refractory[i] * TICK * adjoint.rates[i, k])
+            if adjoint.full:
+                held = adjoint.refractory[i] * TICK
+                _by_rates(adjoint, i, k, n, adjoint.current[q, k], held, (adjoint.own_time[n] - release) * TICK)
     dV = -cotangent / _speed(adjoint, i, adjoint.V_th[i], adjoint.current[q])
     adjoint.own_dV[q] = dV
     adjoint.of_V_th[i] -= dV
