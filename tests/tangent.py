@@ -38,8 +38,8 @@ def kernel(n: Neuron, w: float, s: float) -> tuple[float, float]:
 
 
 def by_parameters(n: Neuron, w: float, held: float, s: float) -> float:
-    """The tangent, by tau_m, tau_syn and C_m, of what a current of 1 adds to V s ms after V is released, and it began ``held`` ms before that:
-    by a complex step (the imaginary part, to all digits)."""
+    """The tangent, by tau_m, tau_syn and C_m, of what a current of 1 that began ``held`` ms before V is released adds to it s ms after
+    that: by a complex step (the imaginary part, to all digits)."""
     step = 1e-30
     name = "tau_syn_ex" if w > 0.0 else "tau_syn_in"
     tau_m, tau, C = (n.p[key] + 1j * step * n.d[key] for key in ("tau_m", name, "C_m"))
