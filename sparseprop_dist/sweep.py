@@ -38,7 +38,7 @@ def empty(run: Run, log: Log, local: np.ndarray, cotangents: np.ndarray, wanted:
     shortest = communicator.least(int(synapses.delay[recurrent & (synapses.instant == 0)].min(initial=1 << 61)))
     wants = np.array([[want(wanted, projections[j], name) for j in synapses.drawn.place] for name in SYNAPTIC], np.uint8).reshape(2, -1)
     bases, n_words = backward.word_bases(synapses)
-    room = [np.zeros(n_words if (want == EACH).any() else 0) for want in wants]
+    room = [np.zeros(n_words if (row == EACH).any() else 0) for row in wants]
     return Sweep(
         log.time, log.gid, local, cotangents, np.zeros((2, len(log.gid)), np.int64), wants[0], wants[1],
         np.zeros((2, len(projections)), np.int64), np.zeros((2, len(projections)), np.int64), bases,
