@@ -282,9 +282,12 @@ def test_a_flat_vector_for_other_optimisers() -> None:
     from scipy.optimize import minimize
 
     net, _ = Case("lif_psc_exp", "each", 2.0, 0.5).network()
-    loss = losses.first_spike_squared_error([1, 2, 5], [8.0, 9.0, 10.0], silent=40.0)
-    flat = sp.Flat(net, loss, 40.0)
-    assert [flat.start.shape, flat.names] == [(6 * N + N_SOURCES * N,), ("weight/0", "weight/1")]
+    spikes = sp.simulate(net, 40.0).spikes
+    ids, first = np.unique(spikes.ids, return_index=True)  # times ascend: the first spikes
+    early = np.argsort(spikes.times[first])[:5]
+    loss = losses.first_spike_squared_error(ids[early], spikes.times[first][early] + [0.3, -0.3, 0.5, 0.2, -0.5], silent=40.0)
+    flat = sp.Flat(net, loss, 40.0, wrt=("I_e", "weight"))
+    assert [flat.start.shape, flat.names] == [(N + 6 * N + N_SOURCES * N,), ("I_e/0", "weight/0", "weight/1")]
     value, gradient = flat(flat.start)
     direction = np.random.default_rng(1).normal(size=len(flat.start))
     both = [flat(flat.start + step * direction)[0] for step in (1e-6, -1e-6)]
@@ -292,5 +295,5 @@ def test_a_flat_vector_for_other_optimisers() -> None:
     found = minimize(flat, flat.start, jac=True, method="L-BFGS-B", options={"maxiter": 40})
     assert found.fun < 1e-6 * value
     assert flat(found.x)[0] == found.fun
-    with pytest.raises(sp.InputError, match=r"the vector has shape \(3,\); give \(200,\), as start has"):
+    with pytest.raises(sp.InputError, match=r"the vector has shape \(3,\); give \(220,\), as start has"):
         flat.network(np.zeros(3))
