@@ -13,8 +13,7 @@ from .description import Network
 from .errors import InputError
 from .exchange import Alone
 from .gradients import MEMORY, Loss, checked, method_of, value_and_grad
-from .replicas import listed, put, taken
-from .sweep import SYNAPTIC
+from .replicas import listed, put, summed, taken
 
 
 class Flat:
@@ -52,19 +51,16 @@ class Flat:
         method_of(network, self._wanted, method, memory)
         self._more: dict[str, Any] = {"method": method, "memory": memory, "comm": comm}
         self._network, self._loss, self._until = listed(network, self._wanted), loss, until
-        self._shapes = {key: value.shape for key, value in taken(self._network, self._wanted).items()}
-        self.names = tuple(self._shapes)
         parts = taken(self._network, self._wanted)
-        self.start = np.concatenate([np.empty(0), *(parts[name].ravel() for name in self.names)])
+        self._shapes = {key: value.shape for key, value in parts.items()}
+        self.names = tuple(parts)
+        self.start = np.concatenate([np.empty(0), *(value.ravel() for value in parts.values())])
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient, (n,), at a vector (n,)."""
         value, found = value_and_grad(self.network(x), self._loss, self._until, wrt=self._wanted, **self._more)
-        parts = [np.empty(0)]
-        for key in self.names:
-            name, place = key.split("/")
-            parts.append(np.ravel(found[name].at("projection" if name in SYNAPTIC else "population", int(place))))
-        return value, np.concatenate(parts)
+        parts = [summed(found, key, shape).ravel() for key, shape in self._shapes.items()]
+        return value, np.concatenate([np.empty(0), *parts])
 
     def network(self, x: np.ndarray) -> Network:
         """Return the network with the parameters of a vector, each synapse listed."""

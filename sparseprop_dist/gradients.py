@@ -159,20 +159,25 @@ def _loss(communicator: Alone, loss: Loss, log: Log, network: Network) -> tuple[
         if communicator.rank:
             return None
         value, cotangents = loss(times, ids)
-        cotangents = np.asarray(cotangents, np.float64)
-        if cotangents.shape != times.shape:
-            raise InputError(f"the loss returned derivatives of shape {cotangents.shape} for {len(times)} spikes; give one for each spike")
-        wrong = np.flatnonzero(~np.isfinite(cotangents))
-        if wrong.size:
-            k = int(wrong[0])
-            where = f"the spike of neuron {ids[k]} at {times[k]:.6g} ms"
-            raise InputError(f"the loss has derivative {cotangents[k]} by {where} (spike {k}); all must be finite numbers")
-        return float(value), cotangents
+        return float(value), check_cotangents(cotangents, times, ids)
 
     value, cotangents = communicator.share(agreed(communicator, call))
     out = np.zeros(len(log.time))
     out[order] = cotangents
     return value, out
+
+
+def check_cotangents(cotangents: Any, times: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return the derivatives of a loss by the times of spikes, float64 (S,), if they are so many, and numbers."""
+    cotangents = np.asarray(cotangents, np.float64)
+    if cotangents.shape != times.shape:
+        raise InputError(f"the loss returned derivatives of shape {cotangents.shape} for {len(times)} spikes; give one for each spike")
+    wrong = np.flatnonzero(~np.isfinite(cotangents))
+    if wrong.size:
+        k = int(wrong[0])
+        where = f"the spike of neuron {ids[k]} at {times[k]:.6g} ms"
+        raise InputError(f"the loss has derivative {cotangents[k]} by {where} (spike {k}); all must be finite numbers")
+    return cotangents
 
 
 def sweep(

@@ -40,7 +40,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Share:
+class Neurons:
     """Neurons of one population on this rank."""
 
     first: int  # local index
@@ -60,7 +60,7 @@ class Share:
         return {name: array[here] for name, array in found.items()} | self.course.gradients(self.values, own.of_shape[here])
 
 
-def shares_of(run: Run, wanted: tuple[str, ...]) -> list[Share]:
+def shares_of(run: Run, wanted: tuple[str, ...]) -> list[Neurons]:
     """Return the populations of this rank with their courses."""
     found = []
     for share in run.division.shares(run.communicator.rank):
@@ -69,18 +69,17 @@ def shares_of(run: Run, wanted: tuple[str, ...]) -> list[Share]:
             record, base = member(run.part.model, share.local)
             shaped = bool(({*model.quantities} - {"V_reset", "t_ref", "V_m"}) & {*wanted})
             named = {**values, "V_th": values[model.threshold]}
-            found.append(Share(share.local, named, model.course.make(named, record, share.local - base, shaped), model.threshold))
+            found.append(Neurons(share.local, named, model.course.make(named, record, share.local - base, shaped), model.threshold))
     return found
 
 
-def segments(log: Log, counts: np.ndarray, longest: int, group: int, room: int, size: int) -> list[Segment]:
-    """Return the segments of a run.
+def segments(log: Log, counts: np.ndarray, longest: int, room: int, size: int) -> list[Segment]:
+    """Return the segments of a run, which may end at any tick: an arrival belongs to that of its time, a spike likewise.
 
     Parameters
     ----------
     counts : int64 (S,), the arrivals that each spike of the log makes (the most on any rank)
     longest : ticks, the longest delay
-    group : ticks, of which starts are multiples
     room : arrivals that fit in memory, of ``size`` bytes each
 
     Raises
@@ -97,9 +96,9 @@ def segments(log: Log, counts: np.ndarray, longest: int, group: int, room: int, 
         if stop >= S:
             found.append(Segment(start, LAST, low, S, early))
             break
-        end = int(log.time[stop]) // group * group
+        end = int(log.time[stop])
         if end <= start:
-            after = int(np.searchsorted(log.time, (start // group + 1) * group))
+            after = int(np.searchsorted(log.time, start + 1))
             needed = int(before[after] - before[early]) * size
             raise InputError(f"memory is {room * size} bytes; at least {needed} are needed for the arrivals of the shortest segment")
         found.append(Segment(start, end, low, int(np.searchsorted(log.time, end)), early))
@@ -132,7 +131,7 @@ class Replay:
         most = np.max(communicator.collect(counts), axis=0)
         longest = -communicator.least(-longest_delay(part.synapses, part.blocks.block_bits))
         size = -communicator.least(-(EVENT + 8 * n_shape))
-        self.segments = segments(log, most, longest, 1 if w.one_by_one else w.group, int(memory // size), size)
+        self.segments = segments(log, most, longest, int(memory // size), size)
         room = max(int(counts[segment.early : segment.stop].sum()) for segment in self.segments)
         self.events = Events(
             np.empty(room, np.int32), np.empty(room, np.int32), np.empty((room, 3)), np.empty((room, n_shape)),
@@ -151,9 +150,9 @@ class Replay:
         own.going[:] = own.ptr[1:]
         for segment, start in zip(reversed(self.segments), reversed(starts), strict=True):
             own.node[:] = start
-            order = self._go_over(segment)
+            order, first = self._go_over(segment), start[:, NEXT].copy()
             for share in self.shares:
-                go_back(share.course, own, self.events, order, share.first, share.size, start[:, NEXT].copy())
+                go_back(share.course, own, self.events, order, share.first, share.size, first)
             self._sweep(segment)
         begun(own)
         backward.begin_all(self._adjoint, len(own.node))

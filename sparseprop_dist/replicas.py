@@ -130,6 +130,13 @@ def taken(network: Network, wrt: tuple[str, ...]) -> Arrays:
     return out
 
 
+def summed(gradients: Any, key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the gradient of one parameter of `taken`, of this shape, summed over copies."""
+    name, place = key.split("/")
+    found = gradients[name].at("projection" if name in SYNAPTIC else "population", int(place))
+    return np.asarray(found).reshape(-1, *shape).sum(0)
+
+
 def put(network: Network, parameters: Arrays) -> Network:
     """Return a listed network with these parameters."""
     out = Network(network.seed)

@@ -16,14 +16,14 @@ try:
 except ImportError as error:
     raise ImportError("sparseprop_dist.torch needs PyTorch; pip install torch") from error
 
+from .clock import TICK
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, world
 from .gradient_values import SPIKE_TIMES
-from .gradients import MEMORY, checked, method_of, record, sweep
+from .gradients import MEMORY, check_cotangents, checked, method_of, record, sweep
 from .inputs import SpikeTrains
-from .replicas import Replicas, gids_of, listed, put, taken
-from .sweep import SYNAPTIC
+from .replicas import Replicas, gids_of, listed, put, summed, taken
 
 
 class Spiking(torch.nn.Module):
@@ -132,21 +132,11 @@ class _Run(torch.autograd.Function):
     def backward(ctx: Any, by_time: torch.Tensor, by_gid: Any) -> tuple[torch.Tensor | None, ...]:
         layer, network, ids, run, log, order = ctx.kept
         cotangents = np.zeros(len(log.time))
-        cotangents[order] = by_time.numpy()
-        if not np.isfinite(cotangents).all():
-            k = int(order[np.argmin(np.isfinite(cotangents[order]))])
-            raise InputError(f"the derivative by the spike of neuron {log.gid[k]} is {cotangents[k]}; all must be finite numbers")
+        cotangents[order] = check_cotangents(by_time.numpy(), log.time[order] * TICK, log.gid[order])
         wanted = (*layer.wrt, SPIKE_TIMES) if ctx.needs_input_grad[1] else layer.wrt
         found = sweep(run, log, cotangents, wanted, network, layer.method, layer.memory)
         by_input = None
         if ctx.needs_input_grad[1]:
             by_input = torch.zeros(ctx.shape, dtype=torch.float64)
             by_input.view(-1)[torch.from_numpy(ids)] = torch.from_numpy(found[SPIKE_TIMES][layer.source])
-        return (None, by_input, *(_summed(found, key, value) for key, value in layer.values.items()))
-
-
-def _summed(found: Any, key: str, value: torch.Tensor) -> torch.Tensor:
-    """Return the gradient of a parameter, summed over copies."""
-    name, place = key.split("/")
-    own = np.asarray(found[name].at("projection" if name in SYNAPTIC else "population", int(place)))
-    return torch.from_numpy(own.reshape(-1, *value.shape).sum(0))
+        return (None, by_input, *(torch.from_numpy(summed(found, key, tuple(value.shape))) for key, value in layer.values.items()))

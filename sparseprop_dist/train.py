@@ -18,10 +18,9 @@ from .errors import InputError
 from .exchange import Alone, agreed, world
 from .gradients import check, checked, method_of, record, value_and_grad
 from .optimisers import Adam
-from .replicas import Arrays, Replicas, gids_of, listed, put, taken
+from .replicas import Arrays, Replicas, gids_of, listed, put, summed, taken
 from .rules import Pairs
 from .seal import write_whole
-from .sweep import SYNAPTIC
 
 STATE, HISTORY, PICTURE = "training.npz", "history.json", "learning.png"
 
@@ -162,8 +161,8 @@ class Training:
             copies.build(network, self.task.trains(samples)), watched, self.until, wrt=self.wrt, comm=self.communicator
         )
         seen = self.communicator.share(seen)
-        summed = {key: _summed(gradients, key, n, array) for key, array in self.parameters.items()}
-        changed = self.optimiser.update(self.parameters, summed)
+        of = {key: summed(gradients, key, array.shape) for key, array in self.parameters.items()}
+        changed = self.optimiser.update(self.parameters, of)
         for rates in self.rates:
             self._wake(rates, changed, seen["counts"], n)
         self.parameters = {key: self._kept(key, value) for key, value in changed.items()}
@@ -215,13 +214,6 @@ class Training:
         self.best = {key.removeprefix("best/"): state[key] for key in state if key.startswith("best/")}
         self.optimiser.step = about["step"]
         self.optimiser.state = {key.removeprefix("optimiser/"): state[key] for key in state if key.startswith("optimiser/")}
-
-
-def _summed(gradients: Any, key: str, n: int, parameter: np.ndarray) -> np.ndarray:
-    name, place = key.split("/")
-    of = gradients[name]
-    found = of.at("projection" if name in SYNAPTIC else "population", int(place))
-    return np.asarray(found).reshape(n, *parameter.shape).sum(0)
 
 
 def train(

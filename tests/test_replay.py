@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -178,12 +179,31 @@ def test_a_budget_of_memory_leaves_the_bits(mix: tuple[tuple[str, ...], str, flo
             assert again[name].tobytes() == found[name].tobytes(), (name, memory)
 
 
+def test_segments_need_no_delay_between_neurons() -> None:
+    rng = np.random.default_rng(5)
+    net = sp.Network(1)
+    net.add_population("a", N, sp.QIF(I=0.5, V_m=rng.uniform(-0.5, 0.5, N)))
+    net.add_population("in", N_SOURCES, sp.SpikeTrains(np.sort(rng.uniform(0.0, 90.0, 40)), rng.integers(0, N_SOURCES, 40)))
+    net.connect("in", "a", sp.AllToAll(), weight=rng.normal(0.0, 0.3, N_SOURCES * N), delay=0.7)
+
+    def found(**more: Any) -> sp.Gradients:
+        return sp.value_and_grad(net, by_neuron, 100.0, wrt=("weight", "I"), **more)[1]
+
+    whole, cut = found(), found(memory=_needed(found))
+    assert cut["weight"][0].tobytes() == whole["weight"][0].tobytes()
+    assert cut["I"]["a"] == whole["I"]["a"]
+
+
 def _least(made: Mix, until: float) -> int:
     """What the shortest segments need, as the refusals say."""
+    return _needed(lambda memory: made.gradients(until, memory=memory))
+
+
+def _needed(call: Callable[..., Any]) -> int:
     least = 1
     while True:
         try:
-            made.gradients(until, memory=least)
+            call(memory=least)
             return least
         except sp.InputError as error:
             needed = int(float(str(error).split("at least ")[1].split()[0]))

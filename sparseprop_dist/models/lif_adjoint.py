@@ -64,10 +64,8 @@ class LIFAdjoint(NamedTuple):
         InputError
             where it cannot be told whether spikes are crossings by the flow or made by Poisson events.
         """
-        n, leaks = len(values["tau_m"]), np.isfinite(values["tau_m"])
-        drive = values["I_e"] / values["C_m"]
-        rest = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
-        unclear = np.flatnonzero(poisson & np.where(leaks, rest > values["V_th"], drive > 0.0))
+        n, (rate, rest, slope) = len(values["tau_m"]), shape(values)
+        unclear = np.flatnonzero(poisson & np.where(rate > 0.0, rest > values["V_th"], slope > 0.0))
         if unclear.size:
             i = unclear[0]
             both = "it gets Poisson input, and its drive alone takes it over V_th"
@@ -76,8 +74,7 @@ class LIFAdjoint(NamedTuple):
         node = np.zeros((n, 4), np.int64)
         node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -NEVER, own_ptr[1:]
         return LIFAdjoint(
-            node, np.zeros(n), np.zeros(1, np.int64), np.where(leaks, 1.0 / values["tau_m"], 0.0),
-            np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive),
+            node, np.zeros(n), np.zeros(1, np.int64), rate, rest, slope,
             values["V_th"], values["V_reset"], values["V_m"], ticks(values["t_ref"]),
             own_ptr, own_time, own_trigger, np.zeros(len(own_time)), np.zeros(len(own_time)),
             np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(1, np.int64), int(full),
@@ -86,19 +83,29 @@ class LIFAdjoint(NamedTuple):
 
     def gradients(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the gradients of all parameters by name, after the sweep."""
-        leaks = np.isfinite(values["tau_m"])
-        tau, C, I_e = np.where(leaks, values["tau_m"], 0.0), values["C_m"], values["I_e"]
-        of_drive = np.where(leaks, self.of_rest * tau, self.of_slope)  # of I_e/C_m
-        return {
-            "V_th": self.of_V_th,
-            "V_reset": self.of_V_reset,
-            "V_m": self.of_V_m,
-            "t_ref": self.of_t_ref,
-            "E_L": np.where(leaks, self.of_rest, 0.0),
-            "I_e": of_drive / C,
-            "C_m": -of_drive * I_e / C**2,
-            "tau_m": np.where(leaks, -self.of_rate * self.rate**2 + self.of_rest * I_e / C, 0.0),
-        }
+        found = {"V_th": self.of_V_th, "V_reset": self.of_V_reset, "V_m": self.of_V_m, "t_ref": self.of_t_ref}
+        return found | by_shape(values, self.of_rate, self.of_rest, self.of_slope)
+
+
+def shape(values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what shapes the flow: 1/tau_m (per ms), V_inf (mV; 0 where nothing leaks), the drive where nothing does (mV/ms)."""
+    leaks, drive = np.isfinite(values["tau_m"]), values["I_e"] / values["C_m"]
+    rest = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
+    return np.where(leaks, 1.0 / values["tau_m"], 0.0), np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive)
+
+
+def by_shape(values: Mapping[str, Any], of_rate: np.ndarray, of_rest: np.ndarray, of_slope: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the gradients of parameters by name, from those of what `shape` returns."""
+    leaks, C, I_e = np.isfinite(values["tau_m"]), values["C_m"], values["I_e"]
+    tau = np.where(leaks, values["tau_m"], 0.0)
+    rate = np.where(leaks, 1.0 / values["tau_m"], 0.0)
+    of_drive = np.where(leaks, of_rest * tau, of_slope)  # of I_e/C_m
+    return {
+        "E_L": np.where(leaks, of_rest, 0.0),
+        "I_e": of_drive / C,
+        "C_m": -of_drive * I_e / C**2,
+        "tau_m": np.where(leaks, -of_rate * rate**2 + of_rest * I_e / C, 0.0),
+    }
 
 
 @merged

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.jit import implements
+from sparseprop_dist.models.lif_adjoint import by_shape, shape
 from sparseprop_dist.models.replay import AFTER, BY_SHAPE, BY_THRESHOLD, BY_V, GROWTH, crossing, flow, speed
 
 REST, SLOPE, RATE = 0, 1, 2
@@ -27,26 +28,13 @@ class LIFCourse(NamedTuple):
     @staticmethod
     def make(values: Mapping[str, Any], record: Any, first: int, shaped: bool) -> "LIFCourse":
         """From the parameters (arrays by name)."""
-        leaks = np.isfinite(values["tau_m"])
-        drive = values["I_e"] / values["C_m"]
-        rest = values["E_L"] + drive * np.where(leaks, values["tau_m"], 0.0)
-        rate = np.where(leaks, 1.0 / values["tau_m"], 0.0)
-        return LIFCourse(rate, np.where(leaks, rest, 0.0), np.where(leaks, 0.0, drive), values["V_th"], 3 if shaped else 0)
+        return LIFCourse(*shape(values), values["V_th"], 3 if shaped else 0)
 
     def gradients(self, values: Mapping[str, Any], of_shape: np.ndarray) -> dict[str, np.ndarray]:
         """Return the gradients of the parameters that shape the flow, by name; none where they are not asked for."""
         if not self.n_shape:
             return {}
-        leaks, C, I_e = np.isfinite(values["tau_m"]), values["C_m"], values["I_e"]
-        tau = np.where(leaks, values["tau_m"], 0.0)
-        of_rest = of_shape[:, REST]
-        of_drive = np.where(leaks, of_rest * tau, of_shape[:, SLOPE])  # of I_e/C_m
-        return {
-            "E_L": np.where(leaks, of_rest, 0.0),
-            "I_e": of_drive / C,
-            "C_m": -of_drive * I_e / C**2,
-            "tau_m": np.where(leaks, -of_shape[:, RATE] * self.rate**2 + of_rest * I_e / C, 0.0),
-        }
+        return by_shape(values, of_shape[:, RATE], of_shape[:, REST], of_shape[:, SLOPE])
 
 
 @implements(speed, LIFCourse)
