@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparseprop_dist.build.kept import Kept
     from sparseprop_dist.config import load_pairs, load_spikes
     from sparseprop_dist.configuration import Configuration
     from sparseprop_dist.description import Input, Network, Population, Projection
@@ -65,6 +66,7 @@ __all__ = [
     "InputError",
     "IntFire1",
     "Interrupted",
+    "Kept",
     "LIFPscExp",
     "Lognormal",
     "Network",
@@ -101,6 +103,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "build.kept": ("Kept",),
     "rules": (
         "AllToAll",
         "FixedIndegree",

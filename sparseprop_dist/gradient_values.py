@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .backward import EACH, Sweep
-from .build.numbers import n_numbered, numbers, words_of_each
+from .backward import Sweep
+from .build.numbers import n_numbered, words_of_each
 from .description import Input, Network, Population, Projection
 from .distributions import Distribution
 from .errors import InputError, nearest
@@ -15,7 +15,7 @@ from .exact_sum import carried, value_of
 from .inputs import SpikeTrains
 from .models.parameters import Model
 from .preparation import Run
-from .sweep import SYNAPTIC, want
+from .sweep import SYNAPTIC, of_each
 from .tape import Log
 
 SPIKE_TIMES = "spike_times"
@@ -107,16 +107,15 @@ def _of_synapses(run: Run, network: Network, w: Sweep, name: str, scale: float) 
     of, each = (w.of_weight, w.each_weight) if name == "weight" else (w.of_delay, w.each_delay)
     projections, communicator = run.network.projections, run.communicator
     total = value_of(carried(communicator.total(of))) * scale
-    places = [k for k, projection in enumerate(projections) if want((name,), projection, name) == EACH]
-    numbered = numbers(run.network, run.division, communicator.rank, places) if places else None
+    places, synapses = of_each(run.network, (name,)), run.part.synapses
     out: dict[tuple[str, int], Any] = {}
     for place, projection in enumerate(projections):
-        if numbered is None or place not in places:
+        if place not in places:
             out[_key(network, place)] = float(total[place])
             continue
         found, derivatives = [np.empty(0, np.int64)], [np.empty(0)]
-        for p in np.flatnonzero(numbered.drawn.place == place):
-            words, which = words_of_each(numbered, int(p))
+        for p in np.flatnonzero(synapses.drawn.place == place):
+            words, which = words_of_each(synapses, run.part.numbers, int(p))
             found.append(which)
             derivatives.append(each[w.word_base[p] + words] * scale)
         gradient = np.zeros(n_numbered(run.network, projection))

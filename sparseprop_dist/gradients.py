@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .build import Kept
+from .build.part import lower
 from .clock import ticks
 from .description import Network
 from .errors import InputError, SimulationError, nearest
@@ -23,7 +25,7 @@ from .models.parameters import Model
 from .preparation import Run
 from .replay import Replay
 from .simulate import Simulation
-from .sweep import SYNAPTIC, empty
+from .sweep import SYNAPTIC, empty, of_each
 from .tape import Log, Tape
 
 METHODS = ("auto", "frame", "replay")
@@ -42,6 +44,7 @@ def value_and_grad(
     schedule: str = "auto",
     method: str = "auto",
     memory: float = MEMORY,
+    kept: Kept | None = None,
     comm: Alone | None = None,
 ) -> tuple[float, Gradients]:
     """Simulate ``network`` to ``until`` ms and return a loss of its spikes with its exact gradients; collective.
@@ -58,6 +61,7 @@ def value_and_grad(
         "replay", for LIF, QIF, EIF, Flow and mixtures of them: arrivals are gone over again; "auto": a frame where there is one
     memory : bytes that the arrivals of a replay may take on each rank; a run with more is cut into segments of time, whose arrivals are
         made twice. The gradients have the same bits.
+    kept : of earlier calls, see `Kept`: of a network whose weights alone change, the synapses are built once
 
     Returns
     -------
@@ -75,15 +79,19 @@ def value_and_grad(
     communicator = world() if comm is None else comm
     wanted = checked(network, wrt)
     way = method_of(network, wanted, method, memory)
-    run, log = record(network, until, schedule, communicator)
+    run, log = record(network, until, schedule, communicator, wanted, kept)
     value, cotangents = _loss(communicator, loss, log, network)
     return value, sweep(run, log, cotangents, wanted, network, way, memory)
 
 
-def record(network: Network, until: float, schedule: str, communicator: Alone) -> tuple[Run, Log]:
-    """Simulate; return the run and its log, the same on all ranks."""
+def record(
+    network: Network, until: float, schedule: str, communicator: Alone, wanted: tuple[str, ...] = (), kept: Kept | None = None
+) -> tuple[Run, Log]:
+    """Simulate; return the run, ready for a sweep with respect to the parameters ``wanted``, and its log, the same on all ranks."""
     check(network)
-    simulation = Simulation(network, until, schedule=schedule, record=False, comm=communicator)
+    kept = kept or Kept()
+    kept.numbered = of_each(lower(network), wanted)
+    simulation = Simulation(network, until, schedule=schedule, record=False, comm=communicator, kept=kept)
     run = simulation.run
     tape = run.tape = Tape()
     simulation.advance()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .build import Part, build
+from .build import Kept, Part, build
 from .build.part import in_bulk, is_instant, lower
 from .clock import TICK, TICK_BITS
 from .description import Network
@@ -91,8 +91,8 @@ def schedule_of(network: Network, asked: str) -> str:
     return asked if asked != "auto" else "slab" if bulk else "instant"
 
 
-def prepare(communicator: Alone, network: Network, window: float | None, schedule: str, progress: Any) -> Run:
-    """Return a run of ``network`` that stands at time 0, with neither recorder nor record; collective.
+def prepare(communicator: Alone, network: Network, window: float | None, schedule: str, progress: Any, kept: Kept | None = None) -> Run:
+    """Return a run of ``network`` that stands at time 0, with neither recorder nor record; ``kept``: see `Kept`; collective.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def prepare(communicator: Alone, network: Network, window: float | None, schedul
     division = partition(lowered, communicator.size)
     if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
         raise InputError(f"the {schedule} schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks")
-    part = agreed(communicator, lambda: build(lowered, division, communicator.rank))
+    part = agreed(communicator, lambda: build(lowered, division, communicator.rank, kept))
     needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)
     recurrent = (part.synapses.train == 0) & (part.synapses.instant == 0)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, recorder, store, tables
+from .build import Kept
 from .checkpoint import FOLDER, Checkpoint
 from .clock import TICK, TICK_BITS
 from .description import Network
@@ -117,8 +118,10 @@ class Simulation:
         wall_limit: float | None = None,
         file: Any = None,
         reopen: "Callable[[], tuple[Output, Checkpoint | None]] | None" = None,
+        kept: Kept | None = None,
     ) -> None:
-        """``reopen``: for `resume` alone, which also gives ``output``: returns its files, and where the run goes on."""
+        """``reopen``: for `resume` alone, which also gives ``output``: returns its files, and where the run goes on;
+        ``kept``: for gradients."""
         communicator = self._communicator = world() if comm is None else comm
         check_arguments(until, window, schedule)
         schedule = schedule_of(network, schedule)
@@ -137,14 +140,14 @@ class Simulation:
         warm(communicator, network, schedule)
         try:
             with self._listening():
-                self._prepare(window, schedule, progress, record, reopen)
+                self._prepare(window, schedule, progress, record, reopen, kept)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, reopen: Any) -> None:
+    def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, reopen: Any, kept: Kept | None) -> None:
         communicator, network, begun = self._communicator, self._network, time.monotonic()
-        run = self._run = prepare(communicator, network, window, schedule, progress)
+        run = self._run = prepare(communicator, network, window, schedule, progress, kept)
         self._build_wall = time.monotonic() - begun
         self._fingerprint = {} if self._directory is None else fingerprint(network)
         if reopen is not None:  # not before now: whatever was wrong has left the files of the run as they were

@@ -7,7 +7,7 @@ import numpy as np
 from . import backward
 from .backward import EACH, NONE, SHARED, Sweep
 from .build.part import Part
-from .description import Projection
+from .description import Network, Projection
 from .distributions import Distribution
 from .exact_sum import carried
 from .exchange import Alone
@@ -22,6 +22,13 @@ def want(wanted: tuple[str, ...], projection: Projection, name: str) -> int:
     if name not in wanted:
         return NONE
     return EACH if isinstance(getattr(projection, name), np.ndarray | Distribution) else SHARED
+
+
+def of_each(network: Network, wanted: tuple[str, ...]) -> frozenset[int]:
+    """Return the places of the projections of which a gradient is asked for, one for each synapse."""
+    return frozenset(
+        place for place, projection in enumerate(network.projections) for name in SYNAPTIC if want(wanted, projection, name) == EACH
+    )
 
 
 def empty(run: Run, log: Log, local: np.ndarray, cotangents: np.ndarray, wanted: tuple[str, ...]) -> Sweep:

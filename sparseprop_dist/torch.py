@@ -121,19 +121,19 @@ class _Run(torch.autograd.Function):
     def forward(ctx: Any, layer: Spiking, times: torch.Tensor, *values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         arrays = {key: value.detach().numpy().copy() for key, value in zip(layer.values, values, strict=True)}
         network, ids = layer.built(times.detach().numpy(), arrays)
-        run, log = record(network, layer.until, "auto", layer.communicator)
+        wanted = (*layer.wrt, SPIKE_TIMES) if ctx.needs_input_grad[1] else layer.wrt
+        run, log = record(network, layer.until, "auto", layer.communicator, wanted)
         order, found, gids = log.spikes(network.n_neurons)
-        ctx.kept, ctx.shape = (layer, network, ids, run, log, order), times.shape
+        ctx.kept, ctx.shape = (layer, network, ids, run, log, order, wanted), times.shape
         out = torch.from_numpy(found), torch.from_numpy(gids)
         ctx.mark_non_differentiable(out[1])
         return out
 
     @staticmethod
     def backward(ctx: Any, by_time: torch.Tensor, by_gid: Any) -> tuple[torch.Tensor | None, ...]:
-        layer, network, ids, run, log, order = ctx.kept
+        layer, network, ids, run, log, order, wanted = ctx.kept
         cotangents = np.zeros(len(log.time))
         cotangents[order] = check_cotangents(by_time.numpy(), log.time[order] * TICK, log.gid[order])
-        wanted = (*layer.wrt, SPIKE_TIMES) if ctx.needs_input_grad[1] else layer.wrt
         found = sweep(run, log, cotangents, wanted, network, layer.method, layer.memory)
         by_input = None
         if ctx.needs_input_grad[1]:

@@ -17,8 +17,8 @@ from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
 from .drive import build_drive
+from .kept import Kept
 from .neurons import build_neurons, member
-from .synapses import build_synapses
 
 LEAST_ROW = 64
 """Blocks are made larger than a group until a row has about this many words in one: a visit costs about as much as ten of them
@@ -40,6 +40,7 @@ class Part:
     piece_bits: int  # log2 of the ticks in a piece, at most, but for the smallest delay
     n_synapses: int
     needs: np.ndarray  # bool (n_neurons,), the neurons whose spikes this rank must know of
+    numbers: np.ndarray  # int64, see `stored.Built`
 
     @property
     def synapses_bytes(self) -> int:
@@ -130,8 +131,8 @@ def block_bits(network: Network) -> int:
     return bits
 
 
-def build(network: Network, partition: Partition, rank: int) -> Part:
-    """Return the arrays of ``rank`` for a network that `lower` returned.
+def build(network: Network, partition: Partition, rank: int, kept: Kept | None = None) -> Part:
+    """Return the arrays of ``rank`` for a network that `lower` returned; ``kept``: what may be kept of an earlier build, and of this one.
 
     Raises
     ------
@@ -144,17 +145,17 @@ def build(network: Network, partition: Partition, rank: int) -> Part:
         least = 2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH
         raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {least:.2g} ms can be resolved")
     model, blocks = build_neurons(network, shares, bits, block_bits(network), bulk)
-    synapses, largest_weight, instant, n_synapses, needs = build_synapses(network, shares, blocks, bulk)
+    built = (kept or Kept()).synapses(network, shares, blocks, bulk)
     drive, largest_drive = build_drive(network, shares, blocks, bits)
-    weights = np.maximum(largest_weight, largest_drive)
+    weights = np.maximum(built.largest, largest_drive)
     increments = np.zeros(len(blocks.gid))
     for block, (start, stop) in enumerate(itertools.pairwise(blocks.first)):
         own, base = member(model, start)
         increments[block] = own.largest_increment(start - base, stop - base, weights[block])
     blocks = blocks._replace(increment=increments)
-    synapses = synapses._replace(safe=_safe(instant, increments))
+    synapses = built.synapses._replace(safe=_safe(built.instant, increments))
     piece_bits = bits if bulk else min(bits - PIECES, MAX_PIECE_BITS)
-    return Part(model, blocks, synapses, drive, bits, piece_bits, n_synapses, needs)
+    return Part(model, blocks, synapses, drive, bits, piece_bits, built.n_synapses, built.needs, built.numbers)
 
 
 def _safe(instant: np.ndarray, increments: np.ndarray) -> int:

@@ -6,44 +6,22 @@ a weight each, and four a source and block for the pointers. Projections whose r
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..clock import TICK_BITS, ticks
-from ..connectivity import Incoming, incoming, place_of
+from ..connectivity import Incoming, incoming
 from ..description import Network, Projection
-from ..distributions import PURPOSE_DELAY, PURPOSE_WEIGHT, Distribution
+from ..distributions import Distribution
 from ..jit import STRIDE
-from ..laws import has_law, law_of, stream_of, values_of
 from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, WIDE, Blocks, Synapses
-from .procedural import Limits, build_drawn, expected, is_drawn, limits
-from .rows import count, fill, runs, sort_rows
+from .procedural import build_drawn, expected, is_drawn, limits
+from .rows import count, fill, sort_rows
+from .stored import ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
 
 WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32}
-ONE_DELAY = (CONSTANT, WIDE)
-
-
-class Format(NamedTuple):
-    """How the delays of a projection are stored: a function of the description alone."""
-
-    kind: int
-    unit: int  # log2 of the ticks in a unit of delay
-    delay: int  # ticks, of all synapses, where they agree
-
-
-class _Rows(NamedTuple):
-    """One projection on this rank."""
-
-    projection: Projection
-    format: Format
-    weighted: bool
-    places: np.ndarray  # int64 (B,), where the row pointers start, or -1
-    base: np.ndarray  # int64 (B,)
-    weight_base: np.ndarray  # int64 (B,)
-    n_rows: int
-    limits: Limits | None  # of rows that are made when their source fires
 
 
 def delay_format(projection: Projection, block_bits: int, bulk: bool = True) -> Format:
@@ -90,23 +68,19 @@ def parts(network: Network, projection: Projection, shares: list[Share]) -> Iter
 
 def synapse_values(network: Network, projection: Projection, part: Incoming, name: str) -> np.ndarray:
     """Return the weights (mV) or delays (ms), by name, of the synapses of a part."""
-    value = getattr(projection, name.removesuffix("s"))
-    if isinstance(part.numbers, np.ndarray) and isinstance(value, Distribution) and has_law(value):
-        # numbers may lie far apart, where `draw_at` would draw all between them
-        values, purpose = np.empty(part.numbers.size), {"weights": PURPOSE_WEIGHT, "delays": PURPOSE_DELAY}[name]
-        values_of(law_of(value), stream_of((network.seed, purpose, place_of(network, projection))), part.numbers, values)
-        return values
     if isinstance(part.numbers, np.ndarray):
-        return getattr(network, f"{name}_at")(projection, part.numbers)
+        return values_at(network, projection, part.numbers, name)
     return getattr(network, name)(projection, part.numbers, part.numbers + len(part.sources))
 
 
-def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> tuple[list[_Rows], np.ndarray, dict[int, int], int]:
+def _count_rows(
+    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int]
+) -> tuple[list[Rows], np.ndarray, dict[int, int], int]:
     """The first pass: return the projections with the places of their rows, the row pointers, the number of words of each kind and of
     weights."""
-    todo: list[_Rows] = []
+    todo: list[Rows] = []
     n_pointers = 0
-    for projection in network.projections:
+    for place, projection in enumerate(network.projections):
         n_rows = network.pools(projection).sources.size
         index, drawn = np.full(len(blocks.gid), -1, np.int64), is_drawn(projection)
         for block in _blocks_of(network, projection, shares, blocks):
@@ -115,12 +89,14 @@ def _count_rows(network: Network, shares: list[Share], blocks: Blocks, bulk: boo
         weighted = isinstance(projection.weight, Distribution) or (
             isinstance(projection.weight, np.ndarray) and np.ptp(projection.weight) > 0
         )
+        weighted |= place in numbered
         empty = np.full(len(blocks.gid), -1, np.int64)
         form = delay_format(projection, blocks.block_bits, bulk)
         bounds = limits(network, projection, shares, form.unit) if drawn else None
         if drawn:  # its delays are on the grid of the stored ones, its words have room
             form = form._replace(kind=WIDE if form.kind in ONE_DELAY else DELAYED_64)
-        todo.append(_Rows(projection, form, bool(weighted), index, empty, empty.copy(), n_rows, bounds))
+        none = np.zeros(len(blocks.gid), np.int64)
+        todo.append(Rows(projection, form, bool(weighted), index, empty, empty.copy(), n_rows, bounds, place in numbered, none))
     row_ptr = np.zeros(n_pointers, np.int32)
     n_words = dict.fromkeys(WORD_TYPES, 0)
     n_weights = 0
@@ -147,7 +123,7 @@ def _blocks_of(network: Network, projection: Projection, shares: list[Share], bl
 
 
 def _write_rows(
-    network: Network, shares: list[Share], blocks: Blocks, rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, weights: np.ndarray
+    network: Network, shares: list[Share], blocks: Blocks, rows: Rows, row_ptr: np.ndarray, words: np.ndarray, weights: np.ndarray
 ) -> None:
     """The second pass, of one projection."""
     if rows.limits:
@@ -156,8 +132,12 @@ def _write_rows(
         delays = np.empty(0, np.uint64)
         if rows.format.kind not in ONE_DELAY:
             delays = stored_delays(synapse_values(network, rows.projection, part, "delays"), rows.format)
-        own = synapse_values(network, rows.projection, part, "weights") if rows.weighted else np.empty(0)
-        own = np.ascontiguousarray(own)
+        own: np.ndarray = np.empty(0)
+        if rows.numbered:  # numbers are exact as floats, and go the way of weights to their places
+            own = part.numbers if isinstance(part.numbers, np.ndarray) else part.numbers + np.arange(len(part.sources))
+        elif rows.weighted:
+            own = synapse_values(network, rows.projection, part, "weights")
+        own = np.ascontiguousarray(own, np.float64)
         fill(
             part.ptr,
             part.sources,
@@ -184,7 +164,7 @@ def _write_rows(
             sort_rows(pointers, words[base : base + n], own, np.empty(longest, words.dtype), np.empty(longest if rows.weighted else 0))
 
 
-def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tuple[int, int, int]], bool]]:
+def _pathways(network: Network, todo: list[Rows]) -> list[tuple[Rows, list[tuple[int, int, int]], bool]]:
     """One pathway for the neurons, one for the spike sources among the sources of each projection: their ranges (first gid, stop, row), and
     whether they are spike sources."""
     out = []
@@ -202,93 +182,29 @@ def _pathways(network: Network, todo: list[_Rows]) -> list[tuple[_Rows, list[tup
     return out
 
 
-def _delay_range(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray, block_bits: int) -> tuple[int, int]:
-    """Return the smallest and the largest delay of a projection onto this rank, in ticks; of one without synapses (1 << 61, 0)."""
-    if rows.format.kind in ONE_DELAY:
-        return rows.format.delay, rows.format.delay
-    if rows.limits:
-        return rows.limits.least_delay, rows.limits.most_delay
-    least, most = 1 << 61, 0
-    for block in np.flatnonzero(rows.places >= 0):
-        n = int(row_ptr[rows.places[block] + rows.n_rows])
-        if n:
-            own = words[rows.base[block] : rows.base[block] + n]
-            least = min(least, int(own.min() >> block_bits) << rows.format.unit)
-            most = max(most, int(own.max() >> block_bits) << rows.format.unit)
-    return least, most
-
-
-def _largest(rows: _Rows, row_ptr: np.ndarray, weights: np.ndarray, n_blocks: int) -> np.ndarray:
-    """Return the largest absolute weight onto each block, mV."""
-    largest = np.zeros(n_blocks)
-    if rows.limits:
-        largest[rows.places == DRAWN] = rows.limits.weight
-    for block in np.flatnonzero(rows.places >= 0):
-        n = int(row_ptr[rows.places[block] + rows.n_rows])
-        own = weights[rows.weight_base[block] : rows.weight_base[block] + n] if rows.weighted else _one_weight(rows.projection)
-        largest[block] = np.abs(own).max() if n else 0.0
-    return largest
-
-
-def _one_weight(projection: Projection) -> float:
-    weight = projection.weight
-    return 0.0 if isinstance(weight, Distribution) or np.size(weight) == 0 else float(np.atleast_1d(weight)[0])
-
-
-def _needs(network: Network, todo: list[_Rows], row_ptr: np.ndarray) -> np.ndarray:
-    """Return which neurons have synapses onto this rank."""
-    needs = np.zeros(network.n_neurons, bool)
-    for rows in todo:
-        targets = np.full(rows.n_rows, rows.limits is not None and (rows.places == DRAWN).any())
-        for block in np.flatnonzero(rows.places >= 0):
-            targets |= np.diff(row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]) > 0
-        row = 0
-        for gids in network.pools(rows.projection).sources.gids:
-            if gids.start < network.n_neurons:
-                needs[gids.start : gids.stop] |= targets[row : row + len(gids)]
-            row += len(gids)
-    return needs
-
-
-def _repeats(rows: _Rows, row_ptr: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return how many synapses of one source onto one neuron there are at most, per block, and the length of the longest row."""
-    most, longest = np.zeros(len(rows.places), np.int64), 0
-    if rows.limits:
-        most[:] = rows.limits.repeats
-        return most, rows.limits.longest
-    for block in np.flatnonzero(rows.places >= 0):
-        pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
-        most[block], own = runs(pointers, words[rows.base[block] : rows.base[block] + int(pointers[-1])])
-        longest = max(longest, own)
-    return most, longest
-
-
-def build_synapses(
-    network: Network, shares: list[Share], blocks: Blocks, bulk: bool
-) -> tuple[Synapses, np.ndarray, np.ndarray, int, np.ndarray]:
-    """Return the synapses of a rank, the largest absolute weight onto each block, the largest that one spike gives a neuron of it without
-    delay, their number, and which neurons they come from; ``bulk``: for the slab schedule."""
-    todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks, bulk)
+def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset()) -> Built:
+    """Return the synapses of a rank; ``bulk``: for the slab schedule; ``numbered``: places of the projections whose synapses keep their
+    numbers, which have a weight each."""
+    todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks, bulk, numbered)
     # kernels read whole strides: behind the last row there must be as many words that belong to none
     spare = max((rows.limits.longest + 1 for rows in todo if rows.limits and not bulk), default=0)
     words = {kind: np.zeros(n + STRIDE + (spare if kind == WIDE else 0), WORD_TYPES[kind]) for kind, n in n_words.items()}
-    weights = np.empty(n_weights + spare)
+    weights, numbers = np.empty(n_weights + spare), np.empty(n_weights if numbered else 0, np.int64)
+    delays, longest = [], 0
     for rows in todo:
         if rows.limits:
             rows.base[:], rows.weight_base[:] = n_words[WIDE] + STRIDE, n_weights
-    largest = np.zeros(len(blocks.gid))
-    delays, heaviest = {}, {}
-    instant, longest = np.zeros(len(blocks.gid)), 0
-    for rows in todo:
         _write_rows(network, shares, blocks, rows, row_ptr, words[rows.format.kind], weights)
-        own = _largest(rows, row_ptr, weights, len(blocks.gid))
-        largest, heaviest[id(rows)] = np.maximum(largest, own), own.max(initial=0.0)
+        if rows.numbered:
+            numbers[own_weights(rows, row_ptr)] = weights[own_weights(rows, row_ptr)]
         if rows.format.kind == WIDE and rows.format.delay == 0:
-            repeats, row = _repeats(rows, row_ptr, words[WIDE])
-            instant, longest = np.maximum(instant, own * repeats), max(longest, row)
-        delays[id(rows)] = _delay_range(rows, row_ptr, words[rows.format.kind], blocks.block_bits)
+            rows.repeats[:], row = repeats(rows, row_ptr, words[WIDE])
+            longest = max(longest, row)
+        delays.append(delay_range(rows, row_ptr, words[rows.format.kind], blocks.block_bits))
     pathways = _pathways(network, todo)
     ranges = [item for _, own, _ in pathways for item in own]
+    drawn = build_drawn(network, shares, [rows.projection for rows, _, _ in pathways])
+    bounds = np.array(delays, np.int64).reshape(-1, 2)[drawn.place]
     with_cursor = [rows.format.kind not in ONE_DELAY for rows, _, _ in pathways]
     cursor = np.full((len(pathways), len(blocks.gid)), -1, np.int64)
     for train in (False, True):
@@ -300,10 +216,10 @@ def build_synapses(
         weighted=np.array([rows.weighted for rows, _, _ in pathways], np.uint8),
         train=np.array([train for _, _, train in pathways], np.uint8),
         instant=np.array([rows.format == Format(WIDE, 0, 0) and not train for rows, _, train in pathways], np.uint8),
-        weight=np.array([_one_weight(rows.projection) for rows, _, _ in pathways], np.float64),
-        largest=np.array([heaviest[id(rows)] for rows, _, _ in pathways], np.float64),
-        delay=np.array([delays[id(rows)][0] for rows, _, _ in pathways], np.int64),
-        reach=np.array([delays[id(rows)][1] for rows, _, _ in pathways], np.int64),
+        weight=np.array([one_weight(rows.projection) for rows, _, _ in pathways], np.float64),
+        largest=np.zeros(len(pathways)),
+        delay=bounds[:, 0].copy(),
+        reach=bounds[:, 1].copy(),
         unit=np.array([rows.format.unit for rows, _, _ in pathways], np.int64),
         range_ptr=np.concatenate([[0], np.cumsum([len(own) for _, own, _ in pathways])]).astype(np.int64),
         range_first=np.array([item[0] for item in ranges], np.int64),
@@ -319,8 +235,9 @@ def build_synapses(
         words64=words[DELAYED_64],
         weights=weights,
         longest=longest,
-        drawn=build_drawn(network, shares, [rows.projection for rows, _, _ in pathways]),
+        drawn=drawn,
         safe=0,
     )
     made = sum(expected(network, rows.projection, shares) for rows in todo if rows.limits)
-    return synapses, largest, instant, sum(n_words.values()) + made, _needs(network, todo, row_ptr)
+    none = np.empty(len(blocks.gid))
+    return weigh(network, Built(synapses, none, none, sum(n_words.values()) + made, needs(network, todo, row_ptr), numbers, todo))
