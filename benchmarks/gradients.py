@@ -40,7 +40,8 @@ def network_of(model: str, size: int, indegree: int, each: bool) -> Network:
     if each:
         weight = network.projections[0].weight
         assert isinstance(weight, float)
-        network.projections[0] = dataclasses.replace(network.projections[0], weight=sp.Uniform(weight, weight * (1.0 - 1e-12)))
+        weights = weight * (1.0 + 1e-12 * np.random.default_rng(1).random(size * indegree))
+        network.projections[0] = dataclasses.replace(network.projections[0], weight=weights)
     return network
 
 

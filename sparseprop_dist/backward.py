@@ -73,17 +73,20 @@ def _row(adjoint, w, synapses, blocks, p, block, words, begin_, stop, s):
     """Gather the arrivals of one row."""
     first, alike, at_once = blocks.first[block], blocks.alike[block] > 0, one_delay(synapses, p)
     shift, mask = np.int64(blocks.block_bits), (1 << blocks.block_bits) - 1
-    if at_once and alike and not synapses.weighted[p] and w.want_weight[p] != EACH and w.want_delay[p] != EACH:
+    own = synapses.weight_base[p, block] - synapses.base[p, block]
+    if at_once and alike and w.want_delay[p] != EACH:
+        weights = synapses.weights[own + begin_ : own + stop] if synapses.weighted[p] else synapses.weights[:0]
+        base = w.word_base[p]
+        each = w.each_weight[base + begin_ : base + stop] if w.want_weight[p] == EACH else w.each_weight[:0]
         alone = synapses.instant[p] > 0 and (s + 1 == w.time.size or w.time[s + 1] > w.time[s])
         at, weight, projection = w.time[s] + synapses.delay[p], synapses.weight[p], synapses.drawn.place[p]
-        if pull_row(adjoint, first, words, begin_, stop, at, weight, s, alone, w.row):
+        if pull_row(adjoint, first, words, begin_, stop, at, weight, weights, each, s, alone, w.row):
             w.worst[0] = max(w.worst[0], bits_float(w.row[4]))
             for k in range(2):
                 w.sums[k, s] += w.row[k]
                 w.of_delay[k, projection] += w.row[k]
                 w.of_weight[k, projection] += w.row[2 + k]
             return
-    own = synapses.weight_base[p, block] - synapses.base[p, block]
     time, factor = w.time[s] + synapses.delay[p], 0.0
     if alike and at_once:
         factor = factor_of(adjoint, first, time)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .backward import Sweep
-from .build.numbers import n_numbered, words_of_each
+from .build.numbers import add_each, n_numbered
 from .description import Input, Network, Population, Projection
 from .distributions import Distribution
 from .errors import InputError, nearest
@@ -113,15 +113,11 @@ def _of_synapses(run: Run, network: Network, w: Sweep, name: str, scale: float) 
         if place not in places:
             out[_key(network, place)] = float(total[place])
             continue
-        found, derivatives = [np.empty(0, np.int64)], [np.empty(0)]
-        for p in np.flatnonzero(synapses.drawn.place == place):
-            words, which = words_of_each(synapses, run.part.numbers, int(p))
-            found.append(which)
-            derivatives.append(each[w.word_base[p] + words] * scale)
         gradient = np.zeros(n_numbered(run.network, projection))
-        for which, own in communicator.collect((np.concatenate(found), np.concatenate(derivatives))):
-            gradient[which] += own
-        out[_key(network, place)] = gradient
+        if (own := np.flatnonzero(synapses.drawn.place == place)).size:
+            add_each(gradient, each[w.word_base[own[0]] :], scale, synapses, run.part.numbers, place)
+        # a synapse is on one rank: to all others' zeros its number is added as it is
+        out[_key(network, place)] = communicator.total(gradient) if communicator.size > 1 else gradient
     return out
 
 

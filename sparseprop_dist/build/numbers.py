@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..description import Network, Projection
+from ..jit import njit
 from ..rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
 from ..state import NO_ROWS, Synapses
 
@@ -15,14 +16,19 @@ def n_numbered(network: Network, projection: Projection) -> int:
     return rule.n_listed(pools) or pools.sources.size * pools.targets.size
 
 
-def words_of_each(synapses: Synapses, numbers: np.ndarray, p: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return, of a pathway that is numbered, the places of all its words and the numbers of their synapses."""
-    places, found = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+def add_each(out: np.ndarray, each: np.ndarray, scale: float, synapses: Synapses, numbers: np.ndarray, place: int) -> None:
+    """Add what ``each`` word of the numbered projection at a place has, times ``scale``, to ``out`` by number. ``each``: of its kind."""
+    p = int(np.flatnonzero(synapses.drawn.place == place)[0])  # pathways of one projection share its rows
     for block in np.flatnonzero(synapses.index[p] != NO_ROWS):
         n = int(synapses.row_ptr[synapses.index[p, block] + n_rows(synapses, p)])
-        places.append(synapses.base[p, block] + np.arange(n))
-        found.append(numbers[synapses.weight_base[p, block] : synapses.weight_base[p, block] + n])
-    return np.concatenate(places), np.concatenate(found)
+        base, own = synapses.base[p, block], synapses.weight_base[p, block]
+        _scatter(out, each[base : base + n], scale, numbers[own : own + n])
+
+
+@njit
+def _scatter(out, values, scale, numbers):
+    for k in range(numbers.size):
+        out[numbers[k]] += values[k] * scale
 
 
 def n_rows(synapses: Synapses, p: int) -> int:

@@ -22,12 +22,13 @@ def pull(adjoint, i, time, weight, s, factor):
 
 
 @protocol
-def pull_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
-    """Pull a row of arrivals of one ``weight`` at one ``time``, at neurons ``first + words[q]`` of one frame; return False, and do nothing,
-    where the model does not.
+def pull_row(adjoint, first, words, begin, stop, time, weight, weights, each, s, alone, out):
+    """Pull a row of arrivals at one ``time``, at neurons ``first + words[q]`` of one frame; return False, and do nothing, where the model
+    does not.
 
-    ``out`` (int64 (5,)) is told the sum of dL/dtime and the sum of dL/dweight, two integers each (`exact_sum.split`), and the bits of the
-    largest term. ``alone``: no spike at this very time is settled, and there is no delay.
+    All have one ``weight``, or ``weights``, one each. ``out`` (int64 (5,)) is told the sum of dL/dtime and the sum of dL/dweight, two
+    integers each (`exact_sum.split`), and the bits of a bound on all terms. dL/dweight is added to ``each`` instead, where that has room.
+    ``alone``: no spike at this very time is settled, and there is no delay.
     """
     raise NotImplementedError
 

@@ -161,29 +161,30 @@ def _pull(adjoint, i, time, weight, s, factor):
 
 
 @implements(pull_row, LIFAdjoint)
-def _pull_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
-    factor, rate = factor_of(adjoint, first, time), adjoint.rate[first]
+def _pull_row(adjoint, first, words, begin, stop, time, weight, weights, each, s, alone, out):
+    factor, rate, weighted, kept = factor_of(adjoint, first, time), adjoint.rate[first], weights.size > 0, each.size > 0
     if adjoint.full or not factor < math.inf:
         return False
-    t_high, t_low, w_high, w_low, worst = np.int64(0), np.int64(0), np.int64(0), np.int64(0), 0.0
-    if alone and not adjoint.rests:
-        lam = adjoint.lam[first:]
-        for q in range(np.uint64(begin), np.uint64(stop)):
-            dV = lam[words[q]] * factor
-            high, low = split(weight * dV * rate * HIGH)  # in the order of `pull`, so that it is the same number
-            t_high, t_low = t_high + high, t_low + low
+    t_high, t_low, w_high, w_low, worst, heaviest = np.int64(0), np.int64(0), np.int64(0), np.int64(0), 0.0, abs(weight)
+    lam, fast = adjoint.lam[first:], alone and not adjoint.rests
+    for k in range(np.uint64(stop - begin)):
+        word = words[np.uint64(begin) + k]
+        if fast:
+            dV, by_trigger = lam[word] * factor, 0.0
+        else:
+            dV, by_trigger, _ = _see(adjoint, first + np.int64(word), time, s, factor)
+        if weighted:
+            weight = weights[k]
+            heaviest = max(heaviest, abs(weight))
+        high, low = split((weight * dV * rate + by_trigger) * HIGH)  # in the order of `pull`, so that it is the same number
+        t_high, t_low, worst = t_high + high, t_low + low, max(worst, abs(dV), abs(by_trigger))
+        if kept:
+            each[k] += dV
+        else:
             high, low = split(dV * HIGH)
-            w_high, w_low, worst = w_high + high, w_low + low, max(worst, abs(dV))
-    else:
-        for q in range(begin, stop):
-            dV, by_trigger, _ = _see(adjoint, first + np.int64(words[q]), time, s, factor)
-            by_time = weight * dV * rate + by_trigger
-            high, low = split(by_time * HIGH)
-            t_high, t_low = t_high + high, t_low + low
-            high, low = split(dV * HIGH)
-            w_high, w_low, worst = w_high + high, w_low + low, max(worst, abs(dV), abs(by_trigger))
+            w_high, w_low = w_high + high, w_low + low
     out[0], out[1], out[2], out[3] = t_high, t_low, w_high, w_low
-    out[4] = float_bits(worst * max(HIGH, abs(weight * rate * HIGH)))
+    out[4] = float_bits(worst * max(HIGH, abs(heaviest * rate * HIGH)))
     return True
 
 

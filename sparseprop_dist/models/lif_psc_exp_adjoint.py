@@ -118,7 +118,7 @@ def _no_factor(inputs, i, time):
 
 @implements(pull_row, LIFPscExpAdjoint)
 @implements(pull_row, LIFPscExpInputs)
-def _no_row(inputs, first, words, begin, stop, time, weight, s, alone, out):
+def _no_row(inputs, first, words, begin, stop, time, weight, weights, each, s, alone, out):
     return False
 
 

@@ -136,7 +136,7 @@ class Replayed(NamedTuple):
 
 @implements(pull_row, Arriving)
 @implements(pull_row, Replayed)
-def _no_row(adjoint, first, words, begin, stop, time, weight, s, alone, out):
+def _no_row(adjoint, first, words, begin, stop, time, weight, weights, each, s, alone, out):
     return False
 
 
