@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .build import Kept
 from .description import Network
 from .errors import InputError
 from .exchange import Alone
@@ -49,7 +50,7 @@ class Flat:
     ) -> None:
         self._wanted = checked(network, wrt)
         method_of(network, self._wanted, method, memory)
-        self._more: dict[str, Any] = {"method": method, "memory": memory, "comm": comm}
+        self._more: dict[str, Any] = {"method": method, "memory": memory, "kept": Kept(), "comm": comm}
         self._network, self._loss, self._until = listed(network, self._wanted), loss, until
         parts = taken(self._network, self._wanted)
         self._shapes = {key: value.shape for key, value in parts.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .build import Kept
 from .connectivity import incoming
 from .description import Network, Projection
 from .distributions import Distribution
@@ -65,10 +66,10 @@ def gids_of(network: Network, name: str, n: int) -> np.ndarray:
 
 class Replicas:
     """Copies of a listed network. Copy r of member m of a population is its member ``r * size + m``, copy r of synapse k its synapse
-    ``r * n_synapses + k``."""
+    ``r * n_synapses + k``. What runs of them keep is in ``kept``."""
 
     def __init__(self, network: Network, n: int) -> None:
-        self.n, self.network = n, network
+        self.n, self.network, self.kept = n, network, Kept()
         self._rules = [_tiled(network, projection, n) for projection in network.projections]
 
     def build(self, network: Network, trains: dict[str, SpikeTrains]) -> Network:

@@ -158,7 +158,7 @@ class Training:
             return result
 
         value, gradients = value_and_grad(
-            copies.build(network, self.task.trains(samples)), watched, self.until, wrt=self.wrt, comm=self.communicator
+            copies.build(network, self.task.trains(samples)), watched, self.until, wrt=self.wrt, kept=copies.kept, comm=self.communicator
         )
         seen = self.communicator.share(seen)
         of = {key: summed(gradients, key, array.shape) for key, array in self.parameters.items()}

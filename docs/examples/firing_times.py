@@ -57,10 +57,10 @@ def taught(size: int, asked: int, indegree: int, steps: int, rate: float, seed: 
     loss = first_spike_squared_error(ids[here], targets, silent=UNTIL)
     # all weights of the network that move together move all its spikes: they go in small steps
     optimiser = Adam({"0": 0.01 * rate, "1": rate}, schedule=cosine(steps, 0.02))
-    losses, parameters = list[float](), dict[str, np.ndarray]()
+    losses, parameters, kept = list[float](), dict[str, np.ndarray](), sp.Kept()
     for step in range(steps):
         begun = time.monotonic()
-        value, gradients = sp.value_and_grad(net, loss, UNTIL, wrt=("weight",))
+        value, gradients = sp.value_and_grad(net, loss, UNTIL, wrt=("weight",), kept=kept)
         losses.append(value)
         found = {str(k): gradients["weight"][k] for k in range(len(net.projections))}
         if not parameters:
