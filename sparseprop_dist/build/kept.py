@@ -40,12 +40,13 @@ class Kept:
     Attributes
     ----------
     numbered : places of the projections (of the lowered network) whose synapses keep their numbers
+    built : what was built last, or None
     """
 
     def __init__(self, numbered: frozenset[int] = frozenset()) -> None:
         self.numbered = numbered
         self._seen: _Seen | None = None
-        self._built: Built | None = None
+        self.built: Built | None = None
 
     def synapses(self, network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> Built:
         """Return the synapses of a rank, see `build_synapses`; those of the call before, with new weights, if they differ in those of
@@ -62,12 +63,12 @@ class Kept:
                 raise InputError(f"{projection}: {n} synapses are too many for a gradient each; give weight or delay as one number")
         populations = [(population.name, population.size) for population in network.populations]
         now = _Seen(network.seed, populations, list(network.projections), shares, blocks.first, blocks.block_bits, bulk, self.numbered)
-        if self._built is None or self._seen is None or not _alike(self._seen, now):
-            self._built = build_synapses(network, shares, blocks, bulk, self.numbered)
+        if self.built is None or self._seen is None or not _alike(self._seen, now):
+            self.built = build_synapses(network, shares, blocks, bulk, self.numbered)
         else:
-            self._built = weigh(network, self._built)
+            self.built = weigh(network, self.built)
         self._seen = now
-        return self._built
+        return self.built
 
 
 def _alike(one: _Seen, other: _Seen) -> bool:
