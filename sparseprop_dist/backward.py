@@ -126,15 +126,15 @@ def _gather(adjoint, w, synapses, blocks, s):
 
 
 @inner
-def _first_of(w, stop, low):
-    """Return the first spike of the group that ends before place ``stop``, not before place ``low``."""
+def _group_of(w, stop, low):
+    """Return the tick at which the group starts that ends before place ``stop``, and its first spike, not before place ``low``."""
     if w.one_by_one:
-        return stop - 1
+        return w.time[stop - 1], stop - 1
     start = w.time[stop - 1] // w.group * w.group
     first = stop - 1
     while first > low and w.time[first - 1] >= start:
         first -= 1
-    return first
+    return start, first
 
 
 AHEAD, POINTERS_AHEAD = 4, 8
@@ -161,8 +161,8 @@ def _fetch(w, synapses, blocks, s, rows):
 def gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
     """Gather the spikes of neurons in the group that ends before place ``stop`` of the log, not before place ``low``; return its first.
     ``reach``: ticks between two anchors of the frames."""
-    first = _first_of(w, stop, low)
-    while w.time[first] < adjoint.anchor[0]:
+    start, first = _group_of(w, stop, low)
+    while start < adjoint.anchor[0]:  # by the clock, not by spikes: no neuron's bits depend on when others fire
         rebase(adjoint, adjoint.anchor[0] - reach)
     for s in range(stop - 1, first - 1, -1):
         if w.gid[s] < n_neurons:

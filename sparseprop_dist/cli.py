@@ -114,6 +114,7 @@ def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Network description, .toml, with a table [train].")],
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Directory, new or of this training, which then goes on.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs in all; without it, what CONFIG says.")] = None,
+    groups: Annotated[int, typer.Option(min=1, metavar="N", help="Groups of ranks that samples are shared out to.")] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Train a network by exact gradients of its spike times; on several ranks, all together."""
@@ -125,7 +126,7 @@ def train(
             print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), flush=True)
 
     found = _agreed(context.obj, load, config)
-    reached = train_file(context.obj, found, output or Path(f"{config.stem}_training"), epochs, tell)
+    reached = train_file(context.obj, found, output or Path(f"{config.stem}_training"), epochs, groups, tell)
     if not quiet:
         print("  ".join(f"{name} {value:.4g}" for name, value in reached.items()))
 

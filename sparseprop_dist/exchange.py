@@ -68,6 +68,15 @@ class Alone:
         """Return the smallest value of all ranks."""
         return value
 
+    def most(self, values: np.ndarray) -> np.ndarray:
+        """Return the largest of all ranks for each element of an array."""
+        return np.array(values)
+
+    def split(self, n: int) -> "tuple[Alone, Alone, int]":
+        """Return the communicator of the own one of ``n`` groups of ranks, which divide them, that of the ranks at the same place in all
+        groups, and the number of the own group."""
+        return self, self, 0
+
     def scatter(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Send ``parts[r]`` to rank r; return what each rank sent here. All parts have one dtype."""
         return list(parts)
@@ -135,10 +144,30 @@ class Ranks(Alone):
         return self.comm.allgather(value)
 
     def total(self, values: np.ndarray) -> np.ndarray:
+        return self._reduced(values, self.mpi.SUM)
+
+    def most(self, values: np.ndarray) -> np.ndarray:
+        return self._reduced(values, self.mpi.MAX)
+
+    def _reduced(self, values: np.ndarray, op: Any) -> np.ndarray:
         values = np.ascontiguousarray(values)
         out = np.empty_like(values)
-        self.wait(self.comm.Iallreduce(values, out, op=self.mpi.SUM))
+        self.wait(self.comm.Iallreduce(values, out, op=op))
         return out
+
+    def split(self, n: int) -> tuple[Alone, Alone, int]:
+        if n == 1:
+            return self, Alone(), 0
+        group, place = divmod(self.rank, self.size // n)
+        return self._part(group, place), self._part(place, group), group
+
+    def _part(self, color: int, key: int) -> Alone:
+        comm = self.comm.Split(color, key)
+        if comm.Get_size() == 1:
+            return Alone()
+        part = Ranks(self.mpi, comm)
+        part.ranks_on_node, part.crowded = self.ranks_on_node, self.crowded  # all ranks of the job share a node
+        return part
 
     def least(self, value: int) -> int:
         out = np.empty(1, np.int64)

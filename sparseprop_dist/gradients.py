@@ -189,11 +189,13 @@ def check_cotangents(cotangents: Any, times: np.ndarray, ids: np.ndarray) -> np.
 
 
 def sweep(
-    run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], network: Network, method: str, memory: float = MEMORY
-) -> Gradients:
-    """Sweep back over the log of a run, and return the gradients that are asked for; collective."""
+    run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], network: Network, method: str, memory: float = MEMORY,
+    largest: float | None = None,
+) -> Gradients:  # fmt: skip
+    """Sweep back over the log of a run, and return the gradients that are asked for; collective. ``largest``: of the absolute cotangents,
+    also of other runs that must have the same bits."""
     communicator = run.communicator
-    largest = float(np.abs(cotangents).max(initial=0.0))
+    largest = float(np.abs(cotangents).max(initial=0.0)) if largest is None else largest
     scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0
     local = np.full(len(log.gid), -1, np.int32)
     mine = (log.gid < network.n_neurons) & (run.division.owner(log.gid.astype(np.int64)) == communicator.rank)

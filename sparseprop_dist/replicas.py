@@ -13,6 +13,7 @@ from .connectivity import incoming
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
+from .exchange import Alone
 from .inputs import SpikeTrains
 from .models.parameters import Model
 from .rules import Pairs
@@ -131,11 +132,28 @@ def taken(network: Network, wrt: tuple[str, ...]) -> Arrays:
     return out
 
 
-def summed(gradients: Any, key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the gradient of one parameter of `taken`, of this shape, summed over copies."""
+UNITS = 51
+"""Bits of a term that sums over copies keep of the largest term: 2^11 copies overflow no integer."""
+
+
+def summed(gradients: Any, key: str, shape: tuple[int, ...], across: Alone | None = None) -> np.ndarray:
+    """Return the gradient of one parameter of `taken`, of this shape, summed over copies, here and on other ranks.
+
+    Sums have no order: terms are integers in units of 2^-51 of the largest term of each element, rounded once. ``gradients`` is None on a
+    rank that has no copies.
+    """
     name, place = key.split("/")
-    found = gradients[name].at("projection" if name in SYNAPTIC else "population", int(place))
-    return np.asarray(found).reshape(-1, *shape).sum(0)
+    each = np.zeros((0, *shape))
+    if gradients is not None:
+        each = np.asarray(gradients[name].at("projection" if name in SYNAPTIC else "population", int(place))).reshape(-1, *shape)
+    across = across or Alone()
+    if each.shape[0] == 1 and across.size == 1:
+        return each[0]
+    unit = np.frexp(across.most(np.abs(each).max(0, initial=0.0)))[1] - UNITS
+    total = np.zeros(shape, np.int64)
+    for one in each:
+        total += np.rint(np.ldexp(one, -unit)).astype(np.int64)
+    return np.ldexp(across.total(total).astype(np.float64), unit)
 
 
 def put(network: Network, parameters: Arrays) -> Network:

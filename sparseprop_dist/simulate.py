@@ -120,8 +120,7 @@ class Simulation:
         reopen: "Callable[[], tuple[Output, Checkpoint | None]] | None" = None,
         kept: Kept | None = None,
     ) -> None:
-        """``reopen``: for `resume` alone, which also gives ``output``: returns its files, and where the run goes on;
-        ``kept``: for gradients."""
+        """``kept``: for gradients; ``reopen``: for `resume`, which also gives ``output``: returns its files, and where the run goes on."""
         communicator = self._communicator = world() if comm is None else comm
         check_arguments(until, window, schedule)
         schedule = schedule_of(network, schedule)

@@ -1,6 +1,6 @@
 """Training: batches, epochs, validation, what is kept of it, and going on where it stopped.
 
-Owns the loop. A batch is one network of copies (`replicas`), a step is one run and one sweep (`gradients`), on all ranks together.
+Owns the loop. A step is a run and a sweep of the copies of a `batch`, on all ranks together.
 """
 
 import io
@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from .batch import Batches, Groups
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed, world
-from .gradients import check, checked, method_of, record, value_and_grad
+from .gradients import MEMORY, check, checked, method_of
 from .optimisers import Adam
-from .replicas import Arrays, Replicas, gids_of, listed, put, summed, taken
+from .replicas import Arrays, gids_of, listed, put, taken
 from .rules import Pairs
 from .seal import write_whole
 
+MOST_EVALUATED = 500
+"""Samples that each group of ranks evaluates at a time."""
 STATE, HISTORY, PICTURE = "training.npz", "history.json", "learning.png"
 
 
@@ -60,30 +63,11 @@ class Trained:
     parameters: Arrays
 
 
-def evaluate(network: Network, task: Any, until: float, *, batch: int = 500, comm: Alone | None = None) -> tuple[float, float]:
+def evaluate(
+    network: Network, task: Any, until: float, *, batch: int = MOST_EVALUATED, groups: int = 1, comm: Alone | None = None
+) -> tuple[float, float]:
     """Return the mean loss and the accuracy of a listed network over all samples of a task; collective."""
-    communicator = world() if comm is None else comm
-    total, right, made = 0.0, 0, dict[int, Replicas]()
-    for first in range(0, task.n_samples, batch):
-        samples = np.arange(first, min(first + batch, task.n_samples))
-        n = len(samples)
-        _, log = record(_copies(made, network, n).build(network, task.trains(samples)), until, "auto", communicator)
-        _, times, ids = log.spikes(n * network.n_neurons)
-        gids = _gids(network, n)
-        total += n * task.loss(gids, samples)(times, ids)[0]
-        right += task.right(times, ids, gids, samples)
-    return total / task.n_samples, right / task.n_samples
-
-
-def _copies(made: dict[int, Replicas], network: Network, n: int) -> Replicas:
-    """Return copies of a network, made once for each number of them."""
-    if n not in made:
-        made[n] = Replicas(network, n)
-    return made[n]
-
-
-def _gids(network: Network, n: int) -> Callable[[str], np.ndarray]:
-    return lambda name: gids_of(network, name, n)
+    return Batches(Groups(world() if comm is None else comm, groups, network), network, task, until).evaluate(network, batch)
 
 
 class Training:
@@ -92,20 +76,20 @@ class Training:
     def __init__(
         self, network: Network, task: Any, until: float, *, wrt: tuple[str, ...] = ("weight",), optimiser: Any = None, batch: int = 100,
         validation: Any = None, constraints: Constraints | None = None, rates: tuple[Rates, ...] = (), seed: int = 0, output: Any = None,
-        comm: Alone | None = None,
+        method: str = "auto", memory: float = MEMORY, groups: int = 1, comm: Alone | None = None,
     ) -> None:  # fmt: skip
         self.communicator = world() if comm is None else comm
-        self.wrt = tuple(wrt)
         check(network)
-        method_of(network, checked(network, self.wrt))
-        self.network = listed(network, self.wrt)
-        self.task, self.validation, self.until = task, validation, float(until)
+        way = method_of(network, wanted := checked(network, wrt), method, memory)
+        self.network = listed(network, wanted)
+        of_ranks = Groups(self.communicator, groups, self.network)
+        self._batches = Batches(of_ranks, self.network, task, float(until), wanted, way, memory)
+        self._validation = None if validation is None else Batches(of_ranks, self.network, validation, float(until))
         self.optimiser, self.batch = Adam(1e-3) if optimiser is None else optimiser, min(int(batch), task.n_samples)
         self.constraints, self.seed = constraints or Constraints(), int(seed)
         self.rates = (rates,) if isinstance(rates, Rates) else tuple(rates)
-        self.parameters = taken(self.network, self.wrt)
+        self.parameters = taken(self.network, wanted)
         self._signs = {key: np.sign(value) for key, value in self.parameters.items() if key.startswith("weight/")}
-        self._replicas: dict[int, Replicas] = {}
         self.epoch, self.history, self.best = 0, list[dict[str, float]](), dict(self.parameters)
         self.folder = None if output is None else Path(output)
         if self.folder is not None:
@@ -123,7 +107,7 @@ class Training:
 
     def run_epoch(self) -> dict[str, float]:
         """Go once over all samples in a new order; return the epoch's entry of the history."""
-        begun, n = time.monotonic(), self.task.n_samples
+        begun, n = time.monotonic(), self._batches.task.n_samples
         order = np.random.Generator(np.random.Philox(key=(self.seed << 32) + self.epoch)).permutation(n)
         total, right = 0.0, 0
         for first in range(0, n, self.batch):
@@ -131,10 +115,10 @@ class Training:
             value, correct = self._step(samples)
             total, right = total + value * len(samples), right + correct
         entry = {"epoch": float(self.epoch + 1), "loss": total / n, "accuracy": right / n}
-        if self.validation is not None:
-            loss, accuracy = evaluate(put(self.network, self.parameters), self.validation, self.until, comm=self.communicator)
+        if self._validation is not None:
+            loss, accuracy = self._validation.evaluate(put(self.network, self.parameters), MOST_EVALUATED)
             entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
-        measure = "validation_loss" if self.validation is not None else "loss"
+        measure = "validation_loss" if self._validation is not None else "loss"
         if not self.history or entry[measure] < min(old[measure] for old in self.history):
             self.best = dict(self.parameters)
         entry["seconds"] = time.monotonic() - begun
@@ -145,28 +129,12 @@ class Training:
         return entry
 
     def _step(self, samples: np.ndarray) -> tuple[float, int]:
-        n = len(samples)
-        network = put(self.network, self.parameters)
-        copies = _copies(self._replicas, self.network, n)
-        gids, seen = _gids(self.network, n), dict[str, Any]()
-        loss = self.task.loss(gids, samples)
-
-        def watched(times: np.ndarray, ids: np.ndarray) -> tuple[float, np.ndarray]:
-            seen["right"] = self.task.right(times, ids, gids, samples)
-            seen["counts"] = np.bincount(ids, minlength=n * self.network.n_neurons)
-            result: tuple[float, np.ndarray] = loss(times, ids)
-            return result
-
-        value, gradients = value_and_grad(
-            copies.build(network, self.task.trains(samples)), watched, self.until, wrt=self.wrt, kept=copies.kept, comm=self.communicator
-        )
-        seen = self.communicator.share(seen)
-        of = {key: summed(gradients, key, array.shape) for key, array in self.parameters.items()}
-        changed = self.optimiser.update(self.parameters, of)
+        step = self._batches.step(put(self.network, self.parameters), samples, self.parameters)
+        changed = self.optimiser.update(self.parameters, step.gradients)
         for rates in self.rates:
-            self._wake(rates, changed, seen["counts"], n)
+            self._wake(rates, changed, step.counts, len(samples))
         self.parameters = {key: self._kept(key, value) for key, value in changed.items()}
-        return value, seen["right"]
+        return step.value, step.right
 
     def _wake(self, rates: Rates, parameters: Arrays, counts: np.ndarray, n: int) -> None:
         for name in rates.populations:
@@ -234,6 +202,8 @@ def train(
     validation : a task of other samples, evaluated after each epoch
     constraints, rates : `Constraints`, `Rates`
     seed : of the order of samples
+    method, memory : as for `value_and_grad`
+    groups : of ranks, all of one size: samples are shared out to groups, the network to the ranks of each. No bit depends on it.
     output : directory; a training that is in it already goes on from its last epoch, with the same bits
 
     Raises

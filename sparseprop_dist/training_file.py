@@ -58,7 +58,7 @@ def load_tasks(table: dict[str, Any]) -> dict[str, FirstSpikes]:
 
 
 def train_file(
-    communicator: Alone, found: Configuration, folder: Path, epochs: int | None, progress: Callable[[dict[str, float]], None]
+    communicator: Alone, found: Configuration, folder: Path, epochs: int | None, groups: int, progress: Callable[[dict[str, float]], None]
 ) -> dict[str, float]:
     """Train the network of a file into ``folder``, or go on with what is there; return what it reached; collective."""
     table = found.train
@@ -73,7 +73,7 @@ def train_file(
         found.network, tasks["train"], found.until, wrt=tuple(table["wrt"]), optimiser=optimiser, batch=table["batch"],
         validation=tasks.get("validation"), rates=tuple(_rates(rates) for rates in table["wake"]), seed=found.network.seed, output=folder,
         constraints=Constraints({name: (low, high) for name, (low, high) in table["bounds"].items()}, table["keep_signs"]),
-        comm=communicator,
+        groups=groups, comm=communicator,
     )  # fmt: skip
     while training.epoch < (epochs or table["epochs"]):
         entry = training.run_epoch()
@@ -83,7 +83,7 @@ def train_file(
     best = put(training.network, training.best)
     reached = {"epochs": float(training.epoch), "steps": float(optimiser.step)}
     if "test" in tasks:
-        reached["test_loss"], reached["test_accuracy"] = evaluate(best, tasks["test"], found.until, comm=communicator)
+        reached["test_loss"], reached["test_accuracy"] = evaluate(best, tasks["test"], found.until, groups=groups, comm=communicator)
     n_numbers = 4.0 * sum(best.expected_synapses(projection) for projection in best.projections)
     if communicator.rank == 0 and n_numbers <= MOST_NUMBERS:
         dump(Configuration(best, until=found.until), folder / NETWORK)

@@ -10,6 +10,7 @@ import tangent
 
 import sparseprop_dist as sp
 from sparseprop_dist import frames, gradients, losses
+from sparseprop_dist.clock import TICK
 from sparseprop_dist.exchange import Alone
 from sparseprop_dist.replicas import Replicas, gids_of, listed
 
@@ -177,6 +178,26 @@ def test_shared_numbers_have_the_sum() -> None:
     numbers = sp.value_and_grad(listed(net, ("I_e",)), linear(1), 60.0, wrt=("weight", "delay", "I_e"))[1]
     for name, thing in (("weight", 0), ("delay", 0), ("I_e", "a")):
         assert shared[name][thing] == pytest.approx(np.sum(numbers[name][thing]), rel=1e-12)
+
+
+def test_a_copy_has_the_bits_that_it_has_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the frames' anchors nor groups of spikes depend on what other copies do: batches may be cut."""
+    monkeypatch.setattr(frames, "REACH", 0.3)
+    case = Case("lif", "each", 2.0, 0.5)
+    trains = [case.trains + 0.3 * k for k in range(3)]
+    many = Replicas(listed(case.network()[0]), 3)
+    shifted = {"in": sp.SpikeTrains(*_merged([(trains[k], case.train_ids + k * N_SOURCES) for k in range(3)]))}
+    together = _swept(many.build(many.network, shifted))
+    for k in range(3):
+        alone = _swept(listed(case.network(spike_times=trains[k])[0]))
+        for name in ("weight", "delay"):
+            assert together[name][0].reshape(3, -1)[k].tobytes() == alone[name][0].tobytes()
+
+
+def _swept(net: sp.Network) -> Any:
+    wanted = ("weight", "delay")
+    run, log = gradients.record(net, UNTIL, "auto", Alone(), wanted)
+    return gradients.sweep(run, log, np.cos(log.time * TICK) * (log.gid < net.n_neurons), wanted, net, "frame", largest=1.0)
 
 
 def test_copies_side_by_side_have_the_gradients_of_each() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 pytestmark = pytest.mark.mpi
 TESTS = Path(__file__).resolve().parent.parent
-RANKS = (1, 2, 3, 4) if os.environ.get("LONG") else (1, 3)
+LONG = bool(os.environ.get("LONG"))
+RANKS = (1, 2, 3, 4) if LONG else (1, 3)
 """More ranks than cores are slow: all of these numbers with LONG=1 ./launch/test."""
 
 
@@ -37,7 +38,13 @@ def test_replays_do_not_depend_on_ranks(mix: str, mpirun: Any) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_training_does_not_depend_on_ranks(mpirun: Any, tmp_path: Path) -> None:
-    found = [mpirun(n, [TESTS / "training_on_ranks.py", tmp_path / str(n)], timeout=300.0).stdout for n in (1, 2)]
-    assert found[0] == found[1]
-    assert len(found[0].splitlines()) == 2
+def test_training_does_not_depend_on_ranks_nor_on_groups_of_them(mpirun: Any, tmp_path: Path) -> None:
+    """Batches of 8, 8, 8 and 3 samples, of which a group may have none."""
+    ways = [(1, 1), (2, 1), (2, 2), *[(4, 2), (4, 4), (3, 1)][: 3 if LONG else 1]]
+    found = {
+        (n, groups): mpirun(n, [TESTS / "training_on_ranks.py", tmp_path / f"{n} {groups}", groups], timeout=300.0).stdout
+        for n, groups in ways
+    }
+    for way in ways:
+        assert found[way] == found[1, 1], way
+    assert len(found[1, 1].splitlines()) == 2
