@@ -12,7 +12,7 @@ from .by_address import by_address
 from .engine.arrivals import one_delay, row_of
 from .exact_sum import HIGH, LOW, add, carry
 from .jit import bits_float, inner, merged, njit, prefetch
-from .models.adjoint import begin, factor_of, pull, pull_row, rebase, settle
+from .models.adjoint import begin, factor_of, fetch, pull, pull_row, rebase, settle
 from .state import CONSTANT, DELAYED_32, DELAYED_64, NO_ROWS, WIDE, Synapses
 
 NONE, SHARED, EACH = 0, 1, 2
@@ -137,24 +137,70 @@ def _group_of(w, stop, low):
     return start, first
 
 
-AHEAD, POINTERS_AHEAD = 4, 8
-"""Spikes ahead whose rows, and whose pointers, are fetched."""
+TARGETS_AHEAD, AHEAD, POINTERS_AHEAD = 1, 4, 8
+"""Spikes ahead whose targets, rows, and pointers of rows are fetched."""
 MOST_LINES = 64
+LINE = 64
+"""Bytes."""
+
+
+@inner
+def _fetch_lines(array, begin_, stop):
+    """Fetch the lines of array[begin_:stop], at most MOST_LINES."""
+    step = LINE // array.itemsize
+    for q in range(begin_, min(stop, begin_ + MOST_LINES * step), step):
+        prefetch(array, q)
 
 
 @inner
 def _fetch(w, synapses, blocks, s, rows):
-    """Fetch the rows (or only their pointers) of the spike at place ``s`` where they lie without delays."""
-    for p in range(synapses.kind.size if s >= 0 else 0):
-        row = row_of(synapses, p, np.int64(w.gid[s])) if synapses.kind[p] == WIDE else -1
+    """Fetch the rows (or only their pointers) of the spike at place ``s``."""
+    for p in range(synapses.kind.size if 0 <= s < w.time.size else 0):
+        row, kind = row_of(synapses, p, np.int64(w.gid[s])), synapses.kind[p]
         for block in range(blocks.gid.size if row >= 0 else 0):
             place = synapses.index[p, block]
-            if place != NO_ROWS and rows:
-                begin_, stop = np.int64(synapses.row_ptr[place + row]), np.int64(synapses.row_ptr[place + row + 1])
-                for q in range(begin_, min(stop, begin_ + 16 * MOST_LINES), 16):
-                    prefetch(synapses.words32, synapses.base[p, block] + q)
-            elif place != NO_ROWS:
+            if place == NO_ROWS:
+                continue
+            if not rows:
                 prefetch(synapses.row_ptr, place + row)
+                continue
+            base = synapses.base[p, block]
+            begin_, stop = base + np.int64(synapses.row_ptr[place + row]), base + np.int64(synapses.row_ptr[place + row + 1])
+            if kind == CONSTANT:
+                _fetch_lines(synapses.words16, begin_, stop)
+            elif kind == WIDE or kind == DELAYED_32:  # noqa: SIM109  # Numba knows no `in`
+                _fetch_lines(synapses.words32, begin_, stop)
+            else:
+                _fetch_lines(synapses.words64, begin_, stop)
+            if synapses.weighted[p]:
+                own = synapses.weight_base[p, block] - base
+                _fetch_lines(synapses.weights, own + begin_, own + stop)
+            if w.want_weight[p] == EACH:
+                _fetch_lines(w.each_weight, w.word_base[p] + begin_, w.word_base[p] + stop)
+            if w.want_delay[p] == EACH:
+                _fetch_lines(w.each_delay, w.word_base[p] + begin_, w.word_base[p] + stop)
+
+
+@inner
+def _fetch_targets(adjoint, w, synapses, blocks, s):
+    """Fetch the targets of the spike at place ``s``."""
+    mask = (1 << blocks.block_bits) - 1
+    for p in range(synapses.kind.size if 0 <= s < w.time.size else 0):
+        row, kind = row_of(synapses, p, np.int64(w.gid[s])), synapses.kind[p]
+        for block in range(blocks.gid.size if row >= 0 else 0):
+            place = synapses.index[p, block]
+            if place == NO_ROWS:
+                continue
+            base, first = synapses.base[p, block], blocks.first[block]
+            for q in range(base + np.int64(synapses.row_ptr[place + row]), base + np.int64(synapses.row_ptr[place + row + 1])):
+                if kind == CONSTANT:
+                    fetch(adjoint, first + np.int64(synapses.words16[q]))
+                elif kind == WIDE:
+                    fetch(adjoint, first + np.int64(synapses.words32[q]))
+                elif kind == DELAYED_32:
+                    fetch(adjoint, first + (np.int64(synapses.words32[q]) & mask))
+                else:
+                    fetch(adjoint, first + (np.int64(synapses.words64[q]) & mask))
 
 
 @njit
@@ -168,6 +214,7 @@ def gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
         if w.gid[s] < n_neurons:
             _fetch(w, synapses, blocks, s - POINTERS_AHEAD, False)
             _fetch(w, synapses, blocks, s - AHEAD, True)
+            _fetch_targets(adjoint, w, synapses, blocks, s - TARGETS_AHEAD)
             _gather(adjoint, w, synapses, blocks, s)
     return first
 
@@ -194,9 +241,17 @@ def sweep(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
 
 
 @njit
-def forward(inputs, w, synapses, blocks, low, stop):
-    """Gather the log from place ``low`` up to ``stop``: what a model must know of its inputs before the sweep."""
+def forward(inputs, w, synapses, blocks, reach, low, stop):
+    """Gather the log from place ``low`` up to ``stop``, and settle spikes on the way: what a model must know before the sweep. ``reach``:
+    ticks between two anchors of the frames."""
     for s in range(low, stop):
+        while w.time[s] >= inputs.anchor[0] + reach:
+            rebase(inputs, inputs.anchor[0] + reach)
+        if w.local[s] >= 0:
+            settle(inputs, np.int64(w.local[s]), s, 0.0)
+        _fetch(w, synapses, blocks, s + POINTERS_AHEAD, False)
+        _fetch(w, synapses, blocks, s + AHEAD, True)
+        _fetch_targets(inputs, w, synapses, blocks, s + TARGETS_AHEAD)
         _gather(inputs, w, synapses, blocks, s)
 
 

@@ -30,7 +30,8 @@ class Frames:
         """``own``: where the own spikes of each neuron start, and their places in the log."""
         self.run, shares = run, run.division.shares(run.communicator.rank)
         self.values = joined([model_and_values(run.network, share)[1] for share in shares])
-        self.reach = run.communicator.least(int(ticks(REACH * min(float(self.values["tau_m"].min(initial=1e3)), 1e3))))
+        smallest = min(float(self.values[name].min(initial=1e3)) for name in ("tau_m", "tau_syn_ex", "tau_syn_in") if name in self.values)
+        self.reach = run.communicator.least(int(ticks(REACH * smallest)))
         self.w = w._replace(group=min(w.group, self.reach))
         model: Any = next(p.model.lowered() for p in run.network.populations if isinstance(p.model, Model))
         poisson = np.concatenate([_gets_poisson(run.network, share) for share in shares])
@@ -43,7 +44,7 @@ class Frames:
         """Sweep; return the gradients of all parameters of neurons by name, one for each neuron of this rank; collective."""
         part, n_own, n_spikes = self.run.part, len(self.values["gid"]), len(self.w.time)
         if (inputs := getattr(self.adjoint, "inputs", None)) is not None:
-            backward.forward(inputs, self.w.without_numbers(), part.synapses, part.blocks, 0, n_spikes)
+            backward.forward(inputs, self.w.without_numbers(), part.synapses, part.blocks, self.reach, 0, n_spikes)
             backward.begin_all(inputs, n_own)
         swept(self.run.communicator, self.adjoint, self.w, part, self.reach, (0, n_spikes), self.run.network.n_neurons)
         backward.begin_all(self.adjoint, n_own)

@@ -175,7 +175,8 @@ class Replay:
         """Make the arrivals of a segment and go over them; return their order."""
         part, events = self.run.part, self.events
         events.span[:], events.filled[0], events.cursor[:] = (segment.start, segment.end), 0, -1
-        backward.forward(Arriving(events), self.w.without_numbers(), part.synapses, part.blocks, segment.early, segment.stop)
+        arriving = Arriving(events, np.zeros(1, np.int64))
+        backward.forward(arriving, self.w.without_numbers(), part.synapses, part.blocks, LAST, segment.early, segment.stop)
         order = in_order(events)
         for share in self.shares:
             go_over(share.course, self.own, events, order, share.first, share.size)

@@ -10,6 +10,8 @@ from sparseprop_dist.jit import inline, protocol
 
 NEVER = 1 << 62
 """Time of a spike that there is not."""
+FAR = 300.0
+"""Time constants from the anchor of a frame beyond which its exponentials would overflow: such an arrival is pulled the slow way."""
 BY_FLOW, BY_POISSON = -1, -2
 """In place of the trigger of a spike: it crossed threshold by the flow; a Poisson event made it."""
 
@@ -36,6 +38,12 @@ def pull_row(adjoint, first, words, begin, stop, time, weight, weights, each, s,
 @protocol
 def factor_of(adjoint, i, time):
     """Return what `pull` needs of all neurons of the frame of ``i`` at a time."""
+    raise NotImplementedError
+
+
+@protocol
+def fetch(adjoint, i):
+    """Fetch what `pull` reads of neuron ``i`` into the cache, if that helps."""
     raise NotImplementedError
 
 

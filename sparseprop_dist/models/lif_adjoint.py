@@ -15,12 +15,10 @@ from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.exact_sum import HIGH, split
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged
-from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, NEVER, after, begin, factor_of, pull, pull_row, rebase, settle
+from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, FAR, NEVER, after, begin, factor_of, fetch, pull, pull_row, rebase, settle
 
 LAM, NEXT, RELEASE, PLACE = 0, 1, 2, 3
 """Of a node: bits of lam, the earliest settled own spike, the end of the refractory period before it, and its place in the own spikes."""
-FAR = 300.0
-"""Time constants from the anchor beyond which E would overflow: such an arrival is pulled the slow way."""
 
 
 @by_address
@@ -118,6 +116,11 @@ def _speed(model, i, V):
 def _factor_of(adjoint, i, time):
     away = (time - adjoint.anchor[0]) * (TICK * adjoint.rate[i])
     return math.exp(away) if away < FAR else math.inf
+
+
+@implements(fetch, LIFAdjoint)
+def _fetch(adjoint, i):
+    return
 
 
 @inner

@@ -7,7 +7,11 @@ dL/dI_k = n_k just before q,
     g_k(D) = (e^(-D/tau_m) - e^(-D/tau_k))/(1/tau_k - 1/tau_m)
 
 While a neuron is refractory V is held, and only currents pass on. An input w at t has dL/dw = dL/dI_k and
-dL/dt = w (dL/dI_k/tau_k - dL/dV/C_m).
+dL/dt = w (dL/dI_k/tau_k - dL/dV/C_m). In frames, E(t) = e^((t - anchor)/tau), both are sums of two constants of the interval:
+
+    dL/dI_k = a_k E_k(t) + b_k E_m(t),    dL/dt = w (a_k/tau_k E_k(t) + b_k/tau_m E_m(t)),    b_k = m E_m(t_q)^-1/(C_m (1/tau_k - 1/tau_m))
+
+so that a row of neurons alike needs three exponentials. Where tau_k is near tau_m the two cancel, and g_k is taken as it is.
 """
 
 import math
@@ -18,16 +22,24 @@ import numpy as np
 
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
-from sparseprop_dist.jit import implements, inner, merged
-from sparseprop_dist.models.adjoint import begin, factor_of, pull, pull_row, rebase, settle
+from sparseprop_dist.exact_sum import HIGH, split
+from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, prefetch
+from sparseprop_dist.models.adjoint import FAR, NEVER, begin, factor_of, fetch, pull, pull_row, rebase, settle
+from sparseprop_dist.models.lif_psc_exp_inputs import LIFPscExpInputs
+
+NEXT, RELEASE, PLACE, OWN, VIA = 0, 1, 2, 3, 5
+"""Of a node: the earliest settled own spike (-1: no frame is used), the end of the refractory period before it, its place, and the bits of
+a_k and b_k."""
+CLOSE = 0.05
+"""Of the larger rate: rates nearer than this cancel more than 20 times."""
 
 
 @by_address
 class LIFPscExpAdjoint(NamedTuple):
     """Adjoints of such neurons. Arrays have one entry a neuron, or one an own spike (S)."""
 
-    place: np.ndarray  # int64, of the earliest settled own spike
-    anchor: np.ndarray  # int64 (1,), of frames, which these have none of
+    node: np.ndarray  # int64 (N, 8), one line of the cache each
+    anchor: np.ndarray  # int64 (1,), tick
     rate: np.ndarray  # float64, 1/tau_m, per ms
     rates: np.ndarray  # float64 (N, 2), 1/tau_syn_ex and 1/tau_syn_in
     per_C: np.ndarray  # float64, 1/C_m
@@ -59,8 +71,10 @@ class LIFPscExpAdjoint(NamedTuple):
         """Return adjoints after the last spike, from the parameters of the neurons; all spikes are crossings by the flow."""
         n, spikes = len(values["tau_m"]), len(own_time)
         taus = np.stack([values["tau_syn_ex"], values["tau_syn_in"]], axis=1)
+        node = np.zeros((n, 8), np.int64)
+        node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -1, own_ptr[1:]
         return LIFPscExpAdjoint(
-            own_ptr[1:].copy(), np.zeros(1, np.int64), 1.0 / values["tau_m"], 1.0 / taus, 1.0 / values["C_m"],
+            node, np.zeros(1, np.int64), 1.0 / values["tau_m"], 1.0 / taus, 1.0 / values["C_m"],
             values["E_L"] + values["I_e"] * values["tau_m"] / values["C_m"], values["V_th"], values["V_reset"], values["V_m"],
             ticks(values["t_ref"]), own_ptr, own_time, np.zeros((spikes, 2)), np.zeros((spikes, 2)), np.zeros(spikes),
             np.zeros((spikes, 2)), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n),
@@ -70,7 +84,7 @@ class LIFPscExpAdjoint(NamedTuple):
     @property
     def inputs(self) -> "LIFPscExpInputs":
         """What is to be gathered over the log from its start on, before the sweep: the currents at own spikes."""
-        return LIFPscExpInputs(self.anchor, self.rates, self.refractory, self.own_ptr, self.own_time, self.current, self.released)
+        return LIFPscExpInputs.make(self.rates, self.refractory, self.own_ptr, self.own_time, self.current, self.released)
 
     def gradients(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the gradients of parameters by name, after the sweep."""
@@ -89,19 +103,6 @@ class LIFPscExpAdjoint(NamedTuple):
         }
 
 
-@by_address
-class LIFPscExpInputs(NamedTuple):
-    """The currents of neurons at their own spikes, summed up; fields of the adjoint."""
-
-    anchor: np.ndarray
-    rates: np.ndarray
-    refractory: np.ndarray
-    own_ptr: np.ndarray
-    own_time: np.ndarray
-    current: np.ndarray
-    released: np.ndarray
-
-
 @merged
 def _next(record, i, time, q):
     """Return the first own spike of neuron ``i`` later than ``time``, not before place ``q``."""
@@ -109,40 +110,6 @@ def _next(record, i, time, q):
     while q < stop and record.own_time[q] <= time:
         q += 1
     return q
-
-
-@implements(factor_of, LIFPscExpInputs)
-def _no_factor(inputs, i, time):
-    return 0.0
-
-
-@implements(pull_row, LIFPscExpAdjoint)
-@implements(pull_row, LIFPscExpInputs)
-def _no_row(inputs, first, words, begin, stop, time, weight, weights, each, s, alone, out):
-    return False
-
-
-@implements(pull, LIFPscExpInputs)
-def _add_input(inputs, i, time, weight, s, factor):
-    first, k = inputs.own_ptr[i], 0 if weight > 0.0 else 1
-    q = first + np.searchsorted(inputs.own_time[first : inputs.own_ptr[i + 1]], time, side="right")
-    if q < inputs.own_ptr[i + 1]:
-        rate = TICK * inputs.rates[i, k]
-        inputs.current[q, k] += weight * math.exp((time - inputs.own_time[q]) * rate)
-        release = inputs.own_time[q - 1] + inputs.refractory[i] if q > first else np.int64(-1)
-        if time <= release:
-            inputs.released[q, k] += weight * math.exp((time - release) * rate)
-    return 0.0, 0.0
-
-
-@implements(begin, LIFPscExpInputs)
-def _chain(inputs, i):
-    for q in range(inputs.own_ptr[i] + 1, inputs.own_ptr[i + 1]):
-        span = (inputs.own_time[q] - inputs.own_time[q - 1]) * TICK
-        for k in range(2):
-            before = inputs.current[q - 1, k]
-            inputs.current[q, k] += before * math.exp(-span * inputs.rates[i, k])
-            inputs.released[q, k] += before * math.exp(-inputs.refractory[i] * TICK * inputs.rates[i, k])
 
 
 @inner
@@ -193,9 +160,22 @@ def _factor_of(adjoint, i, time):
     return 0.0
 
 
-@implements(pull, LIFPscExpAdjoint)
-def _pull(adjoint, i, time, weight, s, factor):
-    q, k = _next(adjoint, i, time, adjoint.place[i]), 0 if weight > 0.0 else 1
+@implements(fetch, LIFPscExpAdjoint)
+def _fetch(adjoint, i):
+    prefetch(adjoint.node, i * 8)
+
+
+@merged
+def _frame(adjoint, rate, time):
+    """Return E(time) of a rate, or infinity where it is not to be used."""
+    away = (time - adjoint.anchor[0]) * (TICK * rate)
+    return math.exp(away) if away < FAR else math.inf
+
+
+@inner
+def _slow(adjoint, i, time, weight, k):
+    """Return dL/dweight and dL/dtime of an arrival, from the own spike after it, with no frame."""
+    q = _next(adjoint, i, time, adjoint.node[i, PLACE])
     if q == adjoint.own_ptr[i + 1]:
         return 0.0, 0.0
     release = adjoint.own_time[q - 1] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else np.int64(-1)
@@ -211,6 +191,48 @@ def _pull(adjoint, i, time, weight, s, factor):
 
 
 @merged
+def _see(adjoint, i, time, weight, k, of_m, of_k, rate, other):
+    """Return dL/dweight and dL/dtime of an arrival, with E_m and E_k then and both rates."""
+    node = adjoint.node[i]
+    if node[RELEASE] <= time < node[NEXT] and of_m < math.inf and of_k < math.inf:
+        own, via = bits_float(node[OWN + k]) * of_k, bits_float(node[VIA + k]) * of_m
+        return own + via, weight * (own * other + via * rate)
+    return _slow(adjoint, i, time, weight, k)
+
+
+@implements(pull, LIFPscExpAdjoint)
+def _pull(adjoint, i, time, weight, s, factor):
+    k = 0 if weight > 0.0 else 1
+    if adjoint.full:
+        return _slow(adjoint, i, time, weight, k)
+    rate, other = adjoint.rate[i], adjoint.rates[i, k]
+    return _see(adjoint, i, time, weight, k, _frame(adjoint, rate, time), _frame(adjoint, other, time), rate, other)
+
+
+@implements(pull_row, LIFPscExpAdjoint)
+def _pull_row(adjoint, first, words, begin, stop, time, weight, weights, each, s, alone, out):
+    if adjoint.full:
+        return False
+    weighted, kept, rate, ex, in_ = weights.size > 0, each.size > 0, adjoint.rate[first], adjoint.rates[first, 0], adjoint.rates[first, 1]
+    of_m, of_ex, of_in = _frame(adjoint, rate, time), _frame(adjoint, ex, time), _frame(adjoint, in_, time)
+    t_high, t_low, w_high, w_low, worst = np.int64(0), np.int64(0), np.int64(0), np.int64(0), 0.0
+    for q in range(begin, stop):
+        if weighted:
+            weight = weights[q - begin]
+        i, k = first + np.int64(words[q]), 0 if weight > 0.0 else 1
+        dI, by_time = _see(adjoint, i, time, weight, k, of_m, of_ex if k == 0 else of_in, rate, ex if k == 0 else in_)
+        high, low = split(by_time * HIGH)
+        t_high, t_low, worst = t_high + high, t_low + low, max(worst, abs(dI), abs(by_time))
+        if kept:
+            each[q - begin] += dI
+        else:
+            high, low = split(dI * HIGH)
+            w_high, w_low = w_high + high, w_low + low
+    out[0], out[1], out[2], out[3], out[4] = t_high, t_low, w_high, w_low, float_bits(worst * HIGH)
+    return True
+
+
+@merged
 def _speed(adjoint, i, V, currents):
     """Return V' at V, mV/ms."""
     return adjoint.rate[i] * (adjoint.rest[i] - V) + (currents[0] + currents[1]) * adjoint.per_C[i]
@@ -219,7 +241,7 @@ def _speed(adjoint, i, V, currents):
 @merged
 def _from(adjoint, i, time, V):
     """Account for the interval that starts at ``time``, with potential ``V``; return dL/dV there."""
-    n = adjoint.place[i]
+    n = adjoint.node[i, PLACE]
     span = (adjoint.own_time[n] - time) * TICK
     dV, _ = _at(adjoint, i, 0, n, span)
     adjoint.of_rest[i] -= dV
@@ -229,9 +251,27 @@ def _from(adjoint, i, time, V):
     return dV
 
 
+@merged
+def _stand(adjoint, i, q):
+    """Let the node stand for the interval that own spike ``q`` ends."""
+    node, rate = adjoint.node[i], adjoint.rate[i]
+    time = adjoint.own_time[q]
+    since = (time - adjoint.anchor[0]) * TICK
+    node[PLACE], node[NEXT] = q, time
+    node[RELEASE] = adjoint.own_time[q - 1] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else np.int64(-1)
+    for k in range(2):
+        other = adjoint.rates[i, k]
+        if abs(other - rate) < CLOSE * max(other, rate):
+            node[NEXT] = -1
+            return
+        via = adjoint.own_dV[q] * adjoint.per_C[i] / (other - rate)
+        node[OWN + k] = float_bits((adjoint.own_dI[q, k] - via) * math.exp(-since * other))
+        node[VIA + k] = float_bits(via * math.exp(-since * rate))
+
+
 @implements(settle, LIFPscExpAdjoint)
 def _settle(adjoint, i, s, cotangent):
-    n = adjoint.place[i]
+    n = adjoint.node[i, PLACE]
     q = n - 1
     if n < adjoint.own_ptr[i + 1]:
         release = adjoint.own_time[q] + adjoint.refractory[i]
@@ -250,7 +290,7 @@ def _settle(adjoint, i, s, cotangent):
     adjoint.own_dV[q] = dV
     adjoint.of_V_th[i] -= dV
     adjoint.of_rest[i] += dV
-    adjoint.place[i] = q
+    _stand(adjoint, i, q)
 
 
 @implements(begin, LIFPscExpAdjoint)
@@ -261,4 +301,10 @@ def _begin(adjoint, i):
 
 @implements(rebase, LIFPscExpAdjoint)
 def _rebase(adjoint, anchor):
+    back = (anchor - adjoint.anchor[0]) * TICK
     adjoint.anchor[0] = anchor
+    for i in range(adjoint.rate.size):
+        node, by_m = adjoint.node[i], math.exp(back * adjoint.rate[i])
+        for k in range(2):
+            node[OWN + k] = float_bits(bits_float(node[OWN + k]) * math.exp(back * adjoint.rates[i, k]))
+            node[VIA + k] = float_bits(bits_float(node[VIA + k]) * by_m)

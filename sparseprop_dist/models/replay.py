@@ -17,7 +17,7 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, njit, prefetch, protocol
-from sparseprop_dist.models.adjoint import NEVER, after, begin, factor_of, pull, pull_row, rebase, settle
+from sparseprop_dist.models.adjoint import NEVER, after, begin, factor_of, fetch, pull, pull_row, rebase, settle
 
 AFTER, GROWTH, BY_SHAPE = 0, 1, 2
 """Of a row that `flow` writes: V, its derivative by V before, those by the parameters that shape the flow."""
@@ -123,6 +123,7 @@ class Arriving(NamedTuple):
     """Writes down arrivals when they are pulled."""
 
     events: Events
+    anchor: np.ndarray  # int64 (1,), of frames, which there are none of
 
 
 @by_address
@@ -146,6 +147,12 @@ def _no_factor(adjoint, i, time):
     return 0.0
 
 
+@implements(fetch, Arriving)
+@implements(fetch, Replayed)
+def _nothing_to_fetch(adjoint, i):
+    return
+
+
 @implements(pull, Arriving)
 def _write_down(arriving, i, time, weight, s, factor):
     events = arriving.events
@@ -157,6 +164,11 @@ def _write_down(arriving, i, time, weight, s, factor):
         events.number[e, WEIGHT], events.number[e, WHEN] = weight, bits_float(time)
         events.filled[0] = e + 1
     return 0.0, 0.0
+
+
+@implements(settle, Arriving)
+def _pass_by(arriving, i, s, cotangent):
+    return
 
 
 def in_order(events: Events) -> np.ndarray:
@@ -321,6 +333,7 @@ def _begin(adjoint, i):
             own.of_V_m[i] += dt * own.start[q]
 
 
+@implements(rebase, Arriving)
 @implements(rebase, Replayed)
 def _rebase(adjoint, anchor):
     adjoint.anchor[0] = anchor
