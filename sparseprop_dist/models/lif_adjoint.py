@@ -14,7 +14,7 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.exact_sum import HIGH, split
-from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged
+from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, prefetch
 from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, FAR, NEVER, after, begin, factor_of, fetch, pull, pull_row, rebase, settle
 
 LAM, NEXT, RELEASE, PLACE = 0, 1, 2, 3
@@ -120,7 +120,7 @@ def _factor_of(adjoint, i, time):
 
 @implements(fetch, LIFAdjoint)
 def _fetch(adjoint, i):
-    return
+    prefetch(adjoint.node, i * 4)
 
 
 @inner
