@@ -19,6 +19,8 @@ from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, FAR, NEVER, afte
 
 LAM, NEXT, RELEASE, PLACE = 0, 1, 2, 3
 """Of a node: bits of lam, the earliest settled own spike, the end of the refractory period before it, and its place in the own spikes."""
+SIZE = (1 << 63) - 1
+"""The bits of a float without its sign: as integers they are in the order of the sizes, and the largest is found in any order."""
 
 
 @by_address
@@ -169,13 +171,22 @@ def _pull_row(adjoint, first, words, begin, stop, time, weight, weights, each, s
     if adjoint.full or not factor < math.inf:
         return False
     t_high, t_low, w_high, w_low, worst, heaviest = np.int64(0), np.int64(0), np.int64(0), np.int64(0), 0.0, abs(weight)
-    lam, fast = adjoint.lam[first:], alone and not adjoint.rests
-    for k in range(np.uint64(stop - begin)):
-        word = words[np.uint64(begin) + k]
-        if fast:
-            dV, by_trigger = lam[word] * factor, 0.0
-        else:
-            dV, by_trigger, _ = _see(adjoint, first + np.int64(word), time, s, factor)
+    if alone and not adjoint.rests:
+        lam, row, bits, heavy = adjoint.lam[first:], words[begin:stop], np.int64(0), np.int64(0)
+        for k in range(row.size):
+            dV = lam[row[k]] * factor
+            if weighted:
+                weight, heavy = weights[k], max(heavy, float_bits(weights[k]) & SIZE)
+            high, low = split(weight * dV * rate * HIGH)  # in the order of `pull`, so that it is the same number
+            t_high, t_low, bits = t_high + high, t_low + low, max(bits, float_bits(dV) & SIZE)
+            if kept:
+                each[k] += dV
+            else:
+                high, low = split(dV * HIGH)
+                w_high, w_low = w_high + high, w_low + low
+        stop, worst, heaviest = begin, bits_float(bits), max(heaviest, bits_float(heavy))
+    for k in range(stop - begin):
+        dV, by_trigger, _ = _see(adjoint, first + np.int64(words[begin + k]), time, s, factor)
         if weighted:
             weight = weights[k]
             heaviest = max(heaviest, abs(weight))
