@@ -12,7 +12,7 @@ import numpy as np
 from .description import Network
 from .errors import InputError, SimulationError
 from .exchange import Alone
-from .gradients import MEMORY, check_cotangents, record, sweep
+from .gradients import MEMORY, check_cotangents, record, sweep, warm_sweep
 from .preparation import Run, schedule_of, warm
 from .replicas import Arrays, Replicas, gids_of, summed
 from .tape import Log
@@ -66,6 +66,8 @@ class Batches:
         self.groups, self.network, self.task, self.until = groups, network, task, until
         self.wrt, self.method, self.memory = wrt, method, memory
         self._copies: dict[int, Replicas] = {}
+        if groups.n > 1 and wrt:
+            warm_sweep(groups.world, network, method)
 
     def _record(self, network: Network, samples: np.ndarray) -> tuple[Network, Run, Log]:
         n = len(samples)

@@ -4,6 +4,7 @@ Owns the composition; the sweep is in `backward`, its two ways in `frames` and `
 ``docs/design/gradients.md``.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from .build import Kept
 from .build.part import lower
-from .clock import ticks
+from .clock import TICK_BITS, ticks
 from .description import Network
 from .errors import InputError, SimulationError, nearest
 from .exact_sum import HIGH, MOST
@@ -20,13 +21,15 @@ from .exchange import Alone, agreed, world
 from .frames import Frames
 from .gradient_values import SPIKE_TIMES, Gradients, collected
 from .inputs import Current, Poisson, SpikeTrains
-from .models.adjoint import own_spikes
+from .jit import CACHE
+from .models.adjoint import BY_FLOW, own_spikes
 from .models.parameters import Model
 from .preparation import Run
 from .replay import Replay
 from .simulate import Simulation
 from .sweep import SYNAPTIC, empty, of_each
 from .tape import Log, Tape
+from .warm import kinds, tiny, warm_up
 
 METHODS = ("auto", "frame", "replay")
 MEMORY = 2e9
@@ -194,6 +197,37 @@ def sweep(
 ) -> Gradients:  # fmt: skip
     """Sweep back over the log of a run, and return the gradients that are asked for; collective. ``largest``: of the absolute cotangents,
     also of other runs that must have the same bits."""
+    if run.communicator.size > 1:
+        warm_sweep(run.communicator, network, method)
+    return _sweep(run, log, cotangents, wanted, network, method, memory, largest)
+
+
+class _Pretended(Alone):
+    """One rank that sweeps as several do."""
+
+    size = 2
+
+
+def warm_sweep(communicator: Alone, network: Network, method: str) -> None:
+    """Compile what sweeps need, once a node, network of these kinds and method."""
+
+    def compile_all() -> None:
+        small, one = tiny(network, drawn=False), np.ones(1, np.int64)
+        small.inputs.clear()
+        with contextlib.suppress(InputError, SimulationError):  # of a spike that never was
+            for pretended in (Alone(), _Pretended()):
+                run, _ = record(small, 1.0, "auto", Alone(), SYNAPTIC)
+                run.communicator = pretended
+                log = Log(one << TICK_BITS - 1, 0 * one.astype(np.int32), BY_FLOW * one.astype(np.int32))
+                _sweep(run, log, np.zeros(1), SYNAPTIC, small, method, MEMORY, None)
+
+    name = "-".join(["sweep", method, *kinds(network)])
+    communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))
+
+
+def _sweep(
+    run: Run, log: Log, cotangents: np.ndarray, wanted: tuple[str, ...], network: Network, method: str, memory: float, largest: float | None
+) -> Gradients:
     communicator = run.communicator
     largest = float(np.abs(cotangents).max(initial=0.0)) if largest is None else largest
     scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0
