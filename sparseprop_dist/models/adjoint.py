@@ -4,9 +4,12 @@ A model gives a record (a NamedTuple of arrays over the neurons of this rank) an
 names and knows no model. Times are absolute ticks, derivatives are per ms, mV, pA.
 """
 
+import math
+
 import numpy as np
 
-from sparseprop_dist.jit import inline, protocol
+from sparseprop_dist.clock import TICK
+from sparseprop_dist.jit import inline, merged, protocol
 
 NEVER = 1 << 62
 """Time of a spike that there is not."""
@@ -63,6 +66,13 @@ def begin(adjoint, i):
 def rebase(adjoint, anchor):
     """Move the anchor of all frames back to a tick."""
     raise NotImplementedError
+
+
+@merged
+def exponential(anchor, rate, time):
+    """Return e^(rate (time - anchor)), or infinity where it is too far to be used."""
+    away = (time - anchor[0]) * (TICK * rate)
+    return math.exp(away) if away < FAR else math.inf
 
 
 @inline

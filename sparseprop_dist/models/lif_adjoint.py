@@ -15,7 +15,20 @@ from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.exact_sum import HIGH, split
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, prefetch
-from sparseprop_dist.models.adjoint import BY_FLOW, BY_POISSON, FAR, NEVER, after, begin, factor_of, fetch, pull, pull_row, rebase, settle
+from sparseprop_dist.models.adjoint import (
+    BY_FLOW,
+    BY_POISSON,
+    NEVER,
+    after,
+    begin,
+    exponential,
+    factor_of,
+    fetch,
+    pull,
+    pull_row,
+    rebase,
+    settle,
+)
 
 LAM, NEXT, RELEASE, PLACE = 0, 1, 2, 3
 """Of a node: bits of lam, the earliest settled own spike, the end of the refractory period before it, and its place in the own spikes."""
@@ -116,8 +129,7 @@ def _speed(model, i, V):
 
 @implements(factor_of, LIFAdjoint)
 def _factor_of(adjoint, i, time):
-    away = (time - adjoint.anchor[0]) * (TICK * adjoint.rate[i])
-    return math.exp(away) if away < FAR else math.inf
+    return exponential(adjoint.anchor, adjoint.rate[i], time)
 
 
 @implements(fetch, LIFAdjoint)

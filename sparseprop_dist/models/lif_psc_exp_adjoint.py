@@ -24,7 +24,7 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.exact_sum import HIGH, split
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, prefetch
-from sparseprop_dist.models.adjoint import FAR, NEVER, begin, factor_of, fetch, pull, pull_row, rebase, settle
+from sparseprop_dist.models.adjoint import NEVER, begin, exponential, factor_of, fetch, pull, pull_row, rebase, settle
 from sparseprop_dist.models.lif_psc_exp_inputs import LIFPscExpInputs
 
 NEXT, RELEASE, PLACE, OWN, VIA = 0, 1, 2, 3, 5
@@ -165,13 +165,6 @@ def _fetch(adjoint, i):
     prefetch(adjoint.node, i * 8)
 
 
-@merged
-def _frame(adjoint, rate, time):
-    """Return E(time) of a rate, or infinity where it is not to be used."""
-    away = (time - adjoint.anchor[0]) * (TICK * rate)
-    return math.exp(away) if away < FAR else math.inf
-
-
 @inner
 def _slow(adjoint, i, time, weight, k):
     """Return dL/dweight and dL/dtime of an arrival, from the own spike after it, with no frame."""
@@ -206,7 +199,7 @@ def _pull(adjoint, i, time, weight, s, factor):
     if adjoint.full:
         return _slow(adjoint, i, time, weight, k)
     rate, other = adjoint.rate[i], adjoint.rates[i, k]
-    return _see(adjoint, i, time, weight, k, _frame(adjoint, rate, time), _frame(adjoint, other, time), rate, other)
+    return _see(adjoint, i, time, weight, k, exponential(adjoint.anchor, rate, time), exponential(adjoint.anchor, other, time), rate, other)
 
 
 @implements(pull_row, LIFPscExpAdjoint)
@@ -214,7 +207,11 @@ def _pull_row(adjoint, first, words, begin, stop, time, weight, weights, each, s
     if adjoint.full:
         return False
     weighted, kept, rate, ex, in_ = weights.size > 0, each.size > 0, adjoint.rate[first], adjoint.rates[first, 0], adjoint.rates[first, 1]
-    of_m, of_ex, of_in = _frame(adjoint, rate, time), _frame(adjoint, ex, time), _frame(adjoint, in_, time)
+    of_m, of_ex, of_in = (
+        exponential(adjoint.anchor, rate, time),
+        exponential(adjoint.anchor, ex, time),
+        exponential(adjoint.anchor, in_, time),
+    )
     t_high, t_low, w_high, w_low, worst = np.int64(0), np.int64(0), np.int64(0), np.int64(0), 0.0
     for q in range(begin, stop):
         if weighted:

@@ -12,7 +12,7 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, prefetch
-from sparseprop_dist.models.adjoint import FAR, NEVER, begin, factor_of, fetch, pull, pull_row, rebase, settle
+from sparseprop_dist.models.adjoint import NEVER, begin, exponential, factor_of, fetch, pull, pull_row, rebase, settle
 
 FROM, NEXT, PLACE, HELD = 0, 1, 2, 3
 """Of a node: the end of the refractory period after the last own spike passed, the next own spike, its place, and the bits of both sums."""
@@ -53,13 +53,6 @@ def _fetch(inputs, i):
     prefetch(inputs.node, i * 8)
 
 
-@merged
-def _frame(inputs, i, k, time):
-    """Return E_k(time), or infinity where it is not to be used."""
-    away = (time - inputs.anchor[0]) * (TICK * inputs.rates[i, k])
-    return math.exp(away) if away < FAR else math.inf
-
-
 @inner
 def _late(inputs, i, time, weight, k):
     """Add an arrival to the currents at the next own spike, and to those at the release before it."""
@@ -85,13 +78,14 @@ def _add(inputs, i, time, weight, k, factor):
 @implements(pull, LIFPscExpInputs)
 def _pull(inputs, i, time, weight, s, factor):
     k = 0 if weight > 0.0 else 1
-    _add(inputs, i, time, weight, k, _frame(inputs, i, k, time))
+    _add(inputs, i, time, weight, k, exponential(inputs.anchor, inputs.rates[i, k], time))
     return 0.0, 0.0
 
 
 @implements(pull_row, LIFPscExpInputs)
 def _pull_row(inputs, first, words, begin, stop, time, weight, weights, each, s, alone, out):
-    weighted, ex, in_ = weights.size > 0, _frame(inputs, first, 0, time), _frame(inputs, first, 1, time)
+    weighted, rates = weights.size > 0, inputs.rates[first]
+    ex, in_ = exponential(inputs.anchor, rates[0], time), exponential(inputs.anchor, rates[1], time)
     for q in range(begin, stop):
         if weighted:
             weight = weights[q - begin]
