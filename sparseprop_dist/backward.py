@@ -27,7 +27,7 @@ class Sweep(NamedTuple):
     gid: np.ndarray  # int32 (S,)
     local: np.ndarray  # int32 (S,), the neuron, -1 if it is not of this rank
     cotangent: np.ndarray  # float64 (S,), dL/dtime of each spike by the loss alone, scaled
-    sums: np.ndarray  # int64 (2, S), dL/dtime by all arrivals, see `exact_sum`
+    sums: np.ndarray  # int64 (2, S), dL/dtime by all arrivals, see `exact_sum`; `by_group`: (2, spikes of the largest group)
     want_weight: np.ndarray  # uint8 (P,): NONE, SHARED, EACH
     want_delay: np.ndarray  # uint8 (P,)
     of_weight: np.ndarray  # int64 (2, J), sums
@@ -39,6 +39,8 @@ class Sweep(NamedTuple):
     row: np.ndarray  # int64 (5,), what `models.adjoint.pull_row` says
     one_by_one: int  # 1: some synapses have no delay, and a group is one spike
     group: int  # ticks, the smallest delay between neurons
+    base: np.ndarray  # int64 (1,), the spike that the first sum is of
+    by_group: int  # 1: sums are kept of the spikes of one group alone
 
     def without_numbers(self) -> "Sweep":
         """Return it with no gradient of a synapse asked for."""
@@ -57,7 +59,7 @@ def _synapse(adjoint, w, synapses, p, block, q, i, time, weight, s, factor):
     """Gather one arrival."""
     by_weight, by_time = pull(adjoint, i, time, weight, s, factor)
     projection = synapses.drawn.place[p]
-    add(w.sums, s, by_time, w.worst)
+    add(w.sums, s - w.base[0], by_time, w.worst)
     if w.want_weight[p] == SHARED:
         add(w.of_weight, projection, by_weight, w.worst)
     elif w.want_weight[p] == EACH:
@@ -83,7 +85,7 @@ def _row(adjoint, w, synapses, blocks, p, block, words, begin_, stop, s):
         if pull_row(adjoint, first, words, begin_, stop, at, weight, weights, each, s, alone, w.row):
             w.worst[0] = max(w.worst[0], bits_float(w.row[4]))
             for k in range(2):
-                w.sums[k, s] += w.row[k]
+                w.sums[k, s - w.base[0]] += w.row[k]
                 w.of_delay[k, projection] += w.row[k]
                 w.of_weight[k, projection] += w.row[2 + k]
             return
@@ -122,7 +124,7 @@ def _gather(adjoint, w, synapses, blocks, s):
                 _row(adjoint, w, synapses, blocks, p, block, synapses.words64, begin_, stop, s)
             carry(w.of_weight, synapses.drawn.place[p])
             carry(w.of_delay, synapses.drawn.place[p])
-    carry(w.sums, s)
+    carry(w.sums, s - w.base[0])
 
 
 @inner
@@ -135,6 +137,16 @@ def _group_of(w, stop, low):
     while first > low and w.time[first - 1] >= start:
         first -= 1
     return start, first
+
+
+@njit
+def largest_group(w):
+    """Return how many spikes the largest group has."""
+    largest, stop = 0, w.time.size
+    while stop > 0:
+        _, first = _group_of(w, stop, 0)
+        largest, stop = max(largest, stop - first), first
+    return largest
 
 
 TARGETS_AHEAD, AHEAD, POINTERS_AHEAD = 1, 4, 8
@@ -208,6 +220,9 @@ def gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
     """Gather the spikes of neurons in the group that ends before place ``stop`` of the log, not before place ``low``; return its first.
     ``reach``: ticks between two anchors of the frames."""
     start, first = _group_of(w, stop, low)
+    if w.by_group:
+        w.base[0] = first
+        w.sums[:, : stop - first] = 0
     while start < adjoint.anchor[0]:  # by the clock, not by spikes: no neuron's bits depend on when others fire
         rebase(adjoint, adjoint.anchor[0] - reach)
     for s in range(stop - 1, first - 1, -1):
@@ -224,7 +239,8 @@ def finish(adjoint, w, synapses, blocks, first, stop, n_neurons):
     """Settle the spikes of a group, whose sums are complete, then gather those of spike sources in it, which nothing depends on."""
     for s in range(stop - 1, first - 1, -1):
         if w.local[s] >= 0:
-            by_arrivals = (w.sums[0, s] + w.sums[1, s] / LOW) / HIGH
+            k = s - w.base[0]
+            by_arrivals = (w.sums[0, k] + w.sums[1, k] / LOW) / HIGH
             settle(adjoint, np.int64(w.local[s]), s, w.cotangent[s] + by_arrivals)
     for s in range(stop - 1, first - 1, -1):
         if w.gid[s] >= n_neurons:
@@ -247,6 +263,8 @@ def forward(inputs, w, synapses, blocks, reach, low, stop):
     for s in range(low, stop):
         while w.time[s] >= inputs.anchor[0] + reach:
             rebase(inputs, inputs.anchor[0] + reach)
+        if w.by_group:
+            w.base[0] = s
         if w.local[s] >= 0:
             settle(inputs, np.int64(w.local[s]), s, 0.0)
         _fetch(w, synapses, blocks, s + POINTERS_AHEAD, False)

@@ -16,7 +16,7 @@ from .inputs import Poisson
 from .models.parameters import Model, joined
 from .partition import Share
 from .preparation import Run
-from .sweep import swept
+from .sweep import SPIKE_TIMES, swept
 from .tape import Log
 
 REACH = 8.0
@@ -33,11 +33,12 @@ class Frames:
         smallest = min(float(self.values[name].min(initial=1e3)) for name in ("tau_m", "tau_syn_ex", "tau_syn_in") if name in self.values)
         self.reach = run.communicator.least(int(ticks(REACH * smallest)))
         self.w = w._replace(group=min(w.group, self.reach))
+        if SPIKE_TIMES not in wanted:  # a spike is done with when its group is
+            self.w = self.w._replace(sums=np.zeros((2, backward.largest_group(self.w)), np.int64), by_group=1)
         model: Any = next(p.model.lowered() for p in run.network.populations if isinstance(p.model, Model))
         poisson = np.concatenate([_gets_poisson(run.network, share) for share in shares])
         full = not {"tau_m", "tau_syn_ex", "tau_syn_in"}.isdisjoint(wanted)
-        times, triggers = log.time[own[1]], log.trigger[own[1]]
-        self.adjoint = agreed(run.communicator, lambda: model.adjoint.make(self.values, own[0], times, triggers, poisson, full))
+        self.adjoint = agreed(run.communicator, lambda: model.adjoint.make(self.values, own, log, w.cotangent, poisson, full))
         self.adjoint.anchor[0] = int(log.time[-1] // self.reach + 1) * self.reach if len(log.time) else 0
 
     def gradients(self) -> dict[str, np.ndarray]:

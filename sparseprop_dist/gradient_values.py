@@ -15,10 +15,8 @@ from .exact_sum import carried, value_of
 from .inputs import SpikeTrains
 from .models.parameters import Model
 from .preparation import Run
-from .sweep import SYNAPTIC, of_each
+from .sweep import SPIKE_TIMES, SYNAPTIC, of_each
 from .tape import Log
-
-SPIKE_TIMES = "spike_times"
 
 
 class Gradients(Mapping[str, Any]):

@@ -19,7 +19,7 @@ from .errors import InputError, SimulationError, nearest
 from .exact_sum import HIGH, MOST
 from .exchange import Alone, agreed, world
 from .frames import Frames
-from .gradient_values import SPIKE_TIMES, Gradients, collected
+from .gradient_values import Gradients, collected
 from .inputs import Current, Poisson, SpikeTrains
 from .jit import CACHE
 from .models.adjoint import BY_FLOW, own_spikes
@@ -27,7 +27,7 @@ from .models.parameters import Model
 from .preparation import Run
 from .replay import Replay
 from .simulate import Simulation
-from .sweep import SYNAPTIC, empty, of_each
+from .sweep import SPIKE_TIMES, SYNAPTIC, empty, of_each
 from .tape import Log, Tape
 from .warm import kinds, tiny, warm_up
 

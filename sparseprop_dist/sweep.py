@@ -15,6 +15,7 @@ from .preparation import Run
 from .tape import Log
 
 SYNAPTIC = ("weight", "delay")
+SPIKE_TIMES = "spike_times"
 
 
 def want(wanted: tuple[str, ...], projection: Projection, name: str) -> int:
@@ -49,7 +50,7 @@ def empty(run: Run, log: Log, local: np.ndarray, cotangents: np.ndarray, wanted:
     return Sweep(
         log.time, log.gid, local, cotangents, np.zeros((2, len(log.gid)), np.int64), wants[0], wants[1],
         np.zeros((2, len(projections)), np.int64), np.zeros((2, len(projections)), np.int64), bases,
-        room[0], room[1], np.zeros(1), np.zeros(5, np.int64), int(instant < 0), shortest,
+        room[0], room[1], np.zeros(1), np.zeros(5, np.int64), int(instant < 0), shortest, np.zeros(1, np.int64), 0,
     )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def swept(communicator: Alone, adjoint: Any, w: Sweep, part: Part, reach: int, p
         return
     while stop > low:
         first = backward.gather(adjoint, w, part.synapses, part.blocks, reach, low, stop, n_neurons)
-        of_neurons = first + np.flatnonzero(w.gid[first:stop] < n_neurons)  # spike sources gather until the end
+        of_neurons = first - w.base[0] + np.flatnonzero(w.gid[first:stop] < n_neurons)  # spike sources gather until the end
         w.sums[:, of_neurons] = carried(communicator.total(w.sums[:, of_neurons]))
         backward.finish(adjoint, w, part.synapses, part.blocks, first, stop, n_neurons)
         stop = first

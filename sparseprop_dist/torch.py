@@ -20,10 +20,10 @@ from .clock import TICK
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, world
-from .gradient_values import SPIKE_TIMES
 from .gradients import MEMORY, check_cotangents, checked, method_of, record, sweep
 from .inputs import SpikeTrains
 from .replicas import Replicas, gids_of, listed, put, summed, taken
+from .sweep import SPIKE_TIMES
 
 
 class Spiking(torch.nn.Module):

@@ -1,5 +1,5 @@
-"""Gradients of exponential currents: frames, rows of neurons alike and single arrivals give what the plain way gives, which `test_gradients`
-compares with tangents by hand and finite differences. With a gradient of a time constant asked for, everything goes the plain way."""
+"""Gradients of exponential currents: frames, rows of neurons alike and single arrivals give what the plain way gives, and that is compared
+with tangents by hand and finite differences in `test_gradients`. With a gradient of a time constant asked for, all goes the plain way."""
 
 from __future__ import annotations
 

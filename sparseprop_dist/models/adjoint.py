@@ -15,8 +15,8 @@ NEVER = 1 << 62
 """Time of a spike that there is not."""
 FAR = 300.0
 """Time constants from the anchor of a frame beyond which its exponentials would overflow: such an arrival is pulled the slow way."""
-BY_FLOW, BY_POISSON = -1, -2
-"""In place of the trigger of a spike: it crossed threshold by the flow; a Poisson event made it."""
+BY_FLOW = -1
+"""In place of the trigger of a spike: it crossed threshold by the flow, or a Poisson event made it."""
 
 
 @protocol

@@ -17,7 +17,6 @@ from sparseprop_dist.exact_sum import HIGH, split
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, merged, prefetch
 from sparseprop_dist.models.adjoint import (
     BY_FLOW,
-    BY_POISSON,
     NEVER,
     after,
     begin,
@@ -50,11 +49,12 @@ class LIFAdjoint(NamedTuple):
     V_reset: np.ndarray  # float64, mV
     V_m: np.ndarray  # float64, mV, at time 0
     refractory: np.ndarray  # int64, ticks
+    poisson: np.ndarray  # bool, such input makes its spikes, where no spike does
     own_ptr: np.ndarray  # int64 (N + 1,)
-    own_time: np.ndarray  # int64 (own spikes,), tick
-    own_trigger: np.ndarray  # int32 (own spikes,), place of the trigger in the log, or BY_FLOW, BY_POISSON
-    own_dV: np.ndarray  # float64 (own spikes,), dL/dV just before
-    own_dt: np.ndarray  # float64 (own spikes,), dL/dtime
+    own: np.ndarray  # int32 (own spikes,), places in the log
+    time: np.ndarray  # int64 (S,), of the log: tick,
+    trigger: np.ndarray  # int32 (S,), place of the trigger, or BY_FLOW,
+    dt: np.ndarray  # float64 (S,), and dL/dtime, of the spikes that are settled
     of_rest: np.ndarray  # float64, gradients: V_inf,
     of_slope: np.ndarray  # float64
     of_rate: np.ndarray  # float64, of 1/tau_m in the flow alone; its part by inputs only where `full`
@@ -68,9 +68,15 @@ class LIFAdjoint(NamedTuple):
 
     @staticmethod
     def make(
-        values: Mapping[str, Any], own_ptr: np.ndarray, own_time: np.ndarray, own_trigger: np.ndarray, poisson: np.ndarray, full: bool
+        values: Mapping[str, Any], own: tuple[np.ndarray, np.ndarray], log: Any, dt: np.ndarray, poisson: np.ndarray, full: bool
     ) -> "LIFAdjoint":
-        """Return adjoints after the last spike, from the parameters of the neurons (arrays by name); ``poisson``: who gets such input.
+        """Return adjoints after the last spike, from the parameters of the neurons (arrays by name).
+
+        Parameters
+        ----------
+        own : where the own spikes of each neuron start, and their places in the log
+        dt : float64 (S,), the derivatives by the loss alone; those by all that followed take their place
+        poisson : who gets such input
 
         Raises
         ------
@@ -83,13 +89,12 @@ class LIFAdjoint(NamedTuple):
             i = unclear[0]
             both = "it gets Poisson input, and its drive alone takes it over V_th"
             raise InputError(f"neuron {values['gid'][i]} has no gradient: {both}; lower I_e or E_L, or give spike trains instead")
-        own_trigger = np.where((own_trigger == BY_FLOW) & np.repeat(poisson, np.diff(own_ptr)), BY_POISSON, own_trigger).astype(np.int32)
         node = np.zeros((n, 4), np.int64)
-        node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -NEVER, own_ptr[1:]
+        node[:, NEXT], node[:, RELEASE], node[:, PLACE] = NEVER, -NEVER, own[0][1:]
         return LIFAdjoint(
             node, np.zeros(n), np.zeros(1, np.int64), rate, rest, slope,
             values["V_th"], values["V_reset"], values["V_m"], ticks(values["t_ref"]),
-            own_ptr, own_time, own_trigger, np.zeros(len(own_time)), np.zeros(len(own_time)),
+            poisson, *own, log.time, log.trigger, dt,
             np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(1, np.int64), int(full),
             int((values["t_ref"] > 0.0).any()),
         )  # fmt: skip
@@ -137,27 +142,37 @@ def _fetch(adjoint, i):
     prefetch(adjoint.node, i * 4)
 
 
+@merged
+def _before(adjoint, i, at):
+    """Return dL/dV just before the own spike at place ``at`` of the log, a crossing of threshold or not."""
+    flow = adjoint.trigger[at] == BY_FLOW and not adjoint.poisson[i]
+    return -adjoint.dt[at] / _speed(adjoint, i, adjoint.V_th[i]) if flow else 0.0
+
+
 @inner
 def _slow(adjoint, i, time, s):
     """Return dL/dV at an arrival, dL/dtime of the own spike that it triggered, and the time of the next own spike."""
     q, stop = adjoint.node[i, PLACE], adjoint.own_ptr[i + 1]
-    while q < stop and adjoint.own_time[q] <= time:
-        triggers = adjoint.own_time[q] == time and adjoint.own_trigger[q] == s
-        if triggers and not math.isnan(adjoint.own_dt[q]):
-            by_trigger = adjoint.own_dt[q]
-            adjoint.own_dt[q] = math.nan  # given to the first such synapse
+    while q < stop:
+        at = adjoint.own[q]
+        if adjoint.time[at] > time:
+            break
+        triggers = adjoint.time[at] == time and adjoint.trigger[at] == s
+        if triggers and not math.isnan(adjoint.dt[at]):
+            by_trigger = adjoint.dt[at]
+            adjoint.dt[at] = math.nan  # given to the first such synapse
             return 0.0, by_trigger, time
         if triggers and adjoint.refractory[i] == 0:
             adjoint.unclear[0] = i + 1  # was it the first or the second that took it over threshold?
-        if not triggers and not after(adjoint.own_time, adjoint.own_trigger, q, time, s):
+        if not triggers and not after(adjoint.time, adjoint.trigger, at, time, s):
             break
         q += 1
     if q == stop:
         return 0.0, 0.0, time
-    if q > adjoint.own_ptr[i] and time < adjoint.own_time[q - 1] + adjoint.refractory[i]:
+    if q > adjoint.own_ptr[i] and time < adjoint.time[adjoint.own[q - 1]] + adjoint.refractory[i]:
         return 0.0, 0.0, time
-    until = adjoint.own_time[q]
-    return adjoint.own_dV[q] * math.exp((time - until) * (TICK * adjoint.rate[i])), 0.0, until
+    until = adjoint.time[adjoint.own[q]]
+    return _before(adjoint, i, adjoint.own[q]) * math.exp((time - until) * (TICK * adjoint.rate[i])), 0.0, until
 
 
 @merged
@@ -221,7 +236,7 @@ def _start(adjoint, i, time, V):
     until = node[NEXT]
     if until == NEVER:
         return 0.0
-    dV = adjoint.own_dV[node[PLACE]] * math.exp((time - until) * (TICK * adjoint.rate[i]))
+    dV = _before(adjoint, i, adjoint.own[node[PLACE]]) * math.exp((time - until) * (TICK * adjoint.rate[i]))
     span = (until - time) * TICK
     adjoint.of_rest[i] -= dV
     adjoint.of_slope[i] += dV * span
@@ -232,24 +247,19 @@ def _start(adjoint, i, time, V):
 @implements(settle, LIFAdjoint)
 def _settle(adjoint, i, s, cotangent):
     node = adjoint.node[i]
-    q = node[PLACE] - 1
-    time, flow = adjoint.own_time[q], adjoint.own_trigger[q] == BY_FLOW
+    q, time = node[PLACE] - 1, adjoint.time[s]
     dV = _start(adjoint, i, time + adjoint.refractory[i], adjoint.V_reset[i])
     adjoint.of_V_reset[i] += dV
     by_shift = -dV * _speed(adjoint, i, adjoint.V_reset[i])
     adjoint.of_t_ref[i] += by_shift
-    cotangent += by_shift
-    adjoint.own_dt[q] = cotangent
-    before = 0.0
-    if flow:
-        before = -cotangent / _speed(adjoint, i, adjoint.V_th[i])
-        adjoint.of_V_th[i] -= before
-        adjoint.of_rest[i] += before
-    adjoint.own_dV[q] = before
+    adjoint.dt[s] = cotangent + by_shift
+    before = _before(adjoint, i, s)
+    adjoint.of_V_th[i] -= before
+    adjoint.of_rest[i] += before
     adjoint.lam[i] = before * math.exp((adjoint.anchor[0] - time) * (TICK * adjoint.rate[i]))
     node[LAM] = float_bits(adjoint.lam[i])
     node[NEXT], node[PLACE] = time, q
-    node[RELEASE] = adjoint.own_time[q - 1] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else -NEVER
+    node[RELEASE] = adjoint.time[adjoint.own[q - 1]] + adjoint.refractory[i] if q > adjoint.own_ptr[i] else -NEVER
 
 
 @implements(begin, LIFAdjoint)

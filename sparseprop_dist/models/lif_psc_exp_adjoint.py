@@ -66,9 +66,10 @@ class LIFPscExpAdjoint(NamedTuple):
 
     @staticmethod
     def make(
-        values: Mapping[str, Any], own_ptr: np.ndarray, own_time: np.ndarray, own_trigger: np.ndarray, poisson: np.ndarray, full: bool
+        values: Mapping[str, Any], own: tuple[np.ndarray, np.ndarray], log: Any, dt: np.ndarray, poisson: np.ndarray, full: bool
     ) -> "LIFPscExpAdjoint":
-        """Return adjoints after the last spike, from the parameters of the neurons; all spikes are crossings by the flow."""
+        """Return adjoints after the last spike, see `LIFAdjoint.make`; all spikes are crossings by the flow."""
+        own_ptr, own_time = own[0], log.time[own[1]]
         n, spikes = len(values["tau_m"]), len(own_time)
         taus = np.stack([values["tau_syn_ex"], values["tau_syn_in"]], axis=1)
         node = np.zeros((n, 8), np.int64)
