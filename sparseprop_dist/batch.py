@@ -123,7 +123,7 @@ class Batches:
                 (first, *self._evaluated(network, np.arange(first, min(first + size, n)))) for first in firsts[groups.number :: groups.n]
             ]
 
-        found = groups.world.collect(groups.together(own) if groups.own.rank == 0 or groups.own.size > 1 else [])
+        found = groups.world.collect(groups.together(own))
         each = sorted({entry[0]: entry for part in found for entry in part}.values())
         total = 0.0
         for first, value, _ in each:

@@ -83,6 +83,20 @@ def test_numbered_synapses_are_those_of_a_plain_build(delay: Any, weight: Any) -
         assert a.weighted[0] == 0 or np.array_equal(a.weights[:n], b.weights[:n])
 
 
+def test_arrays_that_are_changed_in_place_are_seen() -> None:
+    delays, kept = np.linspace(1.0, 3.0, K * N), sp.Kept()
+    net = network()
+    net.projections[0] = dataclasses.replace(net.projections[0], delay=delays)
+    for wrt in (("weight",), ("I_e",)):
+        for changed in (delays, net.projections[0].weight):
+            assert isinstance(changed, np.ndarray)
+            sp.value_and_grad(net, linear(3), UNTIL, wrt=wrt, kept=kept)
+            changed.flags.writeable = True
+            changed *= 1.25
+            value, _ = sp.value_and_grad(net, linear(3), UNTIL, wrt=wrt, kept=kept)
+            assert value == sp.value_and_grad(net, linear(3), UNTIL, wrt=wrt)[0]
+
+
 def test_only_weights_are_written_again() -> None:
     kept, net = sp.Kept(), network()
     sp.value_and_grad(net, linear(3), UNTIL, kept=kept)

@@ -1,5 +1,6 @@
 """Synapses that are kept from one build to the next: of a network whose weights alone change, as in training."""
 
+import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +16,13 @@ from .synapses import build_synapses
 
 
 class _Seen(NamedTuple):
-    """All that decides where words lie."""
+    """All that decides where words lie, and weights that are not written again."""
 
     seed: int
     populations: list[tuple[str, int]]
-    projections: list[Projection]
+    projections: list[tuple[Any, ...]]
     shares: list[Share]
-    firsts: np.ndarray
+    firsts: bytes
     block_bits: int
     bulk: bool
     numbered: frozenset[int]
@@ -62,8 +63,10 @@ class Kept:
             if (n := n_numbered(network, projection)) >= 1 << 40:
                 raise InputError(f"{projection}: {n} synapses are too many for a gradient each; give weight or delay as one number")
         populations = [(population.name, population.size) for population in network.populations]
-        now = _Seen(network.seed, populations, list(network.projections), shares, blocks.first, blocks.block_bits, bulk, self.numbered)
-        if self.built is None or self._seen is None or not _alike(self._seen, now):
+        projections = [_stamp(projection, place in self.numbered) for place, projection in enumerate(network.projections)]
+        firsts = blocks.first.tobytes()
+        now = _Seen(network.seed, populations, projections, shares, firsts, blocks.block_bits, bulk, self.numbered)
+        if self.built is None or self._seen != now:
             self.built = build_synapses(network, shares, blocks, bulk, self.numbered)
         else:
             self.built = weigh(network, self.built)
@@ -71,25 +74,24 @@ class Kept:
         return self.built
 
 
-def _alike(one: _Seen, other: _Seen) -> bool:
-    """Return whether two networks have their synapses in the same places, and the same weights where those are not numbered."""
-    if one._replace(projections=[], firsts=None) != other._replace(projections=[], firsts=None):  # type: ignore[arg-type]
-        return False
-    if not np.array_equal(one.firsts, other.firsts) or len(one.projections) != len(other.projections):
-        return False
-    return all(
-        _same(a.rule, b.rule)
-        and (a.sources, a.targets, a.storage) == (b.sources, b.targets, b.storage)
-        and _same(a.delay, b.delay)
-        and (place in one.numbered or _same(a.weight, b.weight))
-        for place, (a, b) in enumerate(zip(one.projections, other.projections, strict=True))
-    )
+class _Same:
+    """Equal to itself only, where a rule lists its pairs."""
+
+    def __init__(self, rule: Pairs) -> None:
+        self.rule = rule
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.rule is self.rule
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two rules, weights or delays are the same; of lists of pairs, whether they are one object."""
-    if a is b:
-        return True
-    if isinstance(a, Pairs) or isinstance(b, Pairs):
-        return False
-    return np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else bool(a == b)
+def _stamp(projection: Projection, numbered: bool) -> tuple[Any, ...]:
+    """Return what the place of a projection's words follows from; arrays by their digests, since they may be changed in place."""
+    rule = _Same(projection.rule) if isinstance(projection.rule, Pairs) else projection.rule
+    weight = None if numbered else _digest(projection.weight)
+    return projection.sources, projection.targets, rule, projection.storage, _digest(projection.delay), weight
+
+
+def _digest(value: Any) -> Any:
+    return hashlib.blake2b(np.ascontiguousarray(value).data).digest() if isinstance(value, np.ndarray) else value
