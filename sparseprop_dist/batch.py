@@ -67,7 +67,7 @@ class Batches:
         self.wrt, self.method, self.memory = wrt, method, memory
         self._copies: dict[int, Replicas] = {}
         if groups.n > 1 and wrt:
-            warm_sweep(groups.world, network, method)
+            warm_sweep(groups.world, network, method, several=groups.own.size > 1)
 
     def _record(self, network: Network, samples: np.ndarray) -> tuple[Network, Run, Log]:
         n = len(samples)

@@ -24,7 +24,7 @@ from .inputs import Current, Poisson, SpikeTrains
 from .jit import CACHE
 from .models.adjoint import BY_FLOW, own_spikes
 from .models.parameters import Model
-from .preparation import Run
+from .preparation import Run, prepare, schedule_of
 from .replay import Replay
 from .simulate import Simulation
 from .sweep import SPIKE_TIMES, SYNAPTIC, empty, of_each
@@ -208,20 +208,19 @@ class _Pretended(Alone):
     size = 2
 
 
-def warm_sweep(communicator: Alone, network: Network, method: str) -> None:
-    """Compile what sweeps need, once a node, network of these kinds and method."""
+def warm_sweep(communicator: Alone, network: Network, method: str, several: bool = True) -> None:
+    """Compile what sweeps need, once a node, network of these kinds and method; ``several``: of more than one rank."""
 
     def compile_all() -> None:
         small, one = tiny(network, drawn=False), np.ones(1, np.int64)
         small.inputs.clear()
         with contextlib.suppress(InputError, SimulationError):  # of a spike that never was
-            for pretended in (Alone(), _Pretended()):
-                run, _ = record(small, 1.0, "auto", Alone(), SYNAPTIC)
-                run.communicator = pretended
-                log = Log(one << TICK_BITS - 1, 0 * one.astype(np.int32), BY_FLOW * one.astype(np.int32))
-                _sweep(run, log, np.zeros(1), SYNAPTIC, small, method, MEMORY, None)
+            run = prepare(Alone(), small, None, schedule_of(small, "auto"), None, Kept(of_each(small, SYNAPTIC)))
+            run.communicator = _Pretended() if several else Alone()
+            log = Log(one << TICK_BITS - 1, 0 * one.astype(np.int32), BY_FLOW * one.astype(np.int32))
+            _sweep(run, log, np.zeros(1), SYNAPTIC, small, method, MEMORY, None)
 
-    name = "-".join(["sweep", method, *kinds(network)])
+    name = "-".join(["sweep", method, *kinds(network), *["ranks"] * several])
     communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))
 
 

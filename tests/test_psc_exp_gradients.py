@@ -30,10 +30,19 @@ def network(tau_syn: Any, delay: Any, weight: Any, t_ref: float) -> sp.Network:
     return net
 
 
-@pytest.mark.parametrize("t_ref", [0.0, 2.0])
+SPREAD = np.linspace(2.0, 10.0, N)
+MANY = pytest.mark.long
+"""Of all combinations; CI takes those in which something is special."""
+
+
+@pytest.mark.parametrize("t_ref", [2.0, pytest.param(0.0, marks=MANY)])
 @pytest.mark.parametrize("delay", [0.0, 1.3, sp.Uniform(1.0, 4.0)], ids=["none", "one", "each"])
-@pytest.mark.parametrize("weight", [-0.2, sp.Normal(0.0, 0.3)], ids=["one weight", "a weight each"])
-@pytest.mark.parametrize("tau_syn", [5.0, 0.2, 10.0, 9.6, 9.4, np.linspace(2.0, 10.0, N)], ids=["5", "0.2", "10", "9.6", "9.4", "spread"])
+@pytest.mark.parametrize("weight", [pytest.param(-0.2, marks=MANY), sp.Normal(0.0, 0.3)], ids=["one weight", "a weight each"])
+@pytest.mark.parametrize(
+    "tau_syn",
+    [5.0, 9.6, *(pytest.param(tau, marks=MANY) for tau in (0.2, 10.0, 9.4, SPREAD))],
+    ids=["5", "9.6", "0.2", "10", "9.4", "spread"],
+)
 def test_frames_have_the_gradients_of_the_plain_way(
     tau_syn: Any, weight: Any, delay: Any, t_ref: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
