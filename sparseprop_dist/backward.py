@@ -156,6 +156,10 @@ LINE = 64
 """Bytes."""
 
 
+POINTERS, ROWS, TARGETS = 0, 1, 2
+"""What is fetched of a spike."""
+
+
 @inner
 def _fetch_lines(array, begin_, stop):
     """Fetch the lines of array[begin_:stop], at most MOST_LINES."""
@@ -165,37 +169,18 @@ def _fetch_lines(array, begin_, stop):
 
 
 @inner
-def _fetch(w, synapses, blocks, s, rows):
-    """Fetch the rows (or only their pointers) of the spike at place ``s``."""
-    for p in range(synapses.kind.size if 0 <= s < w.time.size else 0):
-        row, kind = row_of(synapses, p, np.int64(w.gid[s])), synapses.kind[p]
-        for block in range(blocks.gid.size if row >= 0 else 0):
-            place = synapses.index[p, block]
-            if place == NO_ROWS:
-                continue
-            if not rows:
-                prefetch(synapses.row_ptr, place + row)
-                continue
-            base = synapses.base[p, block]
-            begin_, stop = base + np.int64(synapses.row_ptr[place + row]), base + np.int64(synapses.row_ptr[place + row + 1])
-            if kind == CONSTANT:
-                _fetch_lines(synapses.words16, begin_, stop)
-            elif kind == WIDE or kind == DELAYED_32:  # noqa: SIM109  # Numba knows no `in`
-                _fetch_lines(synapses.words32, begin_, stop)
-            else:
-                _fetch_lines(synapses.words64, begin_, stop)
-            if synapses.weighted[p]:
-                own = synapses.weight_base[p, block] - base
-                _fetch_lines(synapses.weights, own + begin_, own + stop)
-            if w.want_weight[p] == EACH:
-                _fetch_lines(w.each_weight, w.word_base[p] + begin_, w.word_base[p] + stop)
-            if w.want_delay[p] == EACH:
-                _fetch_lines(w.each_delay, w.word_base[p] + begin_, w.word_base[p] + stop)
+def _fetch_words(adjoint, words, begin_, stop, first, mask, what):
+    """Fetch the words of a row, or its targets."""
+    if what == ROWS:
+        _fetch_lines(words, begin_, stop)
+        return
+    for q in range(begin_, stop):
+        fetch(adjoint, first + (np.int64(words[q]) & mask))
 
 
 @inner
-def _fetch_targets(adjoint, w, synapses, blocks, s):
-    """Fetch the targets of the spike at place ``s``."""
+def _fetch(adjoint, w, synapses, blocks, s, what):
+    """Fetch something of the spike at place ``s``."""
     mask = (1 << blocks.block_bits) - 1
     for p in range(synapses.kind.size if 0 <= s < w.time.size else 0):
         row, kind = row_of(synapses, p, np.int64(w.gid[s])), synapses.kind[p]
@@ -203,16 +188,32 @@ def _fetch_targets(adjoint, w, synapses, blocks, s):
             place = synapses.index[p, block]
             if place == NO_ROWS:
                 continue
+            if what == POINTERS:
+                prefetch(synapses.row_ptr, place + row)
+                continue
             base, first = synapses.base[p, block], blocks.first[block]
-            for q in range(base + np.int64(synapses.row_ptr[place + row]), base + np.int64(synapses.row_ptr[place + row + 1])):
-                if kind == CONSTANT:
-                    fetch(adjoint, first + np.int64(synapses.words16[q]))
-                elif kind == WIDE:
-                    fetch(adjoint, first + np.int64(synapses.words32[q]))
-                elif kind == DELAYED_32:
-                    fetch(adjoint, first + (np.int64(synapses.words32[q]) & mask))
-                else:
-                    fetch(adjoint, first + (np.int64(synapses.words64[q]) & mask))
+            begin_, stop = base + np.int64(synapses.row_ptr[place + row]), base + np.int64(synapses.row_ptr[place + row + 1])
+            if kind == CONSTANT:
+                _fetch_words(adjoint, synapses.words16, begin_, stop, first, mask, what)
+            elif kind == WIDE or kind == DELAYED_32:  # noqa: SIM109  # Numba knows no `in`
+                _fetch_words(adjoint, synapses.words32, begin_, stop, first, mask, what)
+            else:
+                _fetch_words(adjoint, synapses.words64, begin_, stop, first, mask, what)
+            if what == ROWS and synapses.weighted[p]:
+                own = synapses.weight_base[p, block] - base
+                _fetch_lines(synapses.weights, own + begin_, own + stop)
+            if what == ROWS and w.want_weight[p] == EACH:
+                _fetch_lines(w.each_weight, w.word_base[p] + begin_, w.word_base[p] + stop)
+            if what == ROWS and w.want_delay[p] == EACH:
+                _fetch_lines(w.each_delay, w.word_base[p] + begin_, w.word_base[p] + stop)
+
+
+@inner
+def _fetch_ahead(adjoint, w, synapses, blocks, s, step):
+    """Fetch what the next spikes need, in steps of 1 or -1."""
+    _fetch(adjoint, w, synapses, blocks, s + step * POINTERS_AHEAD, POINTERS)
+    _fetch(adjoint, w, synapses, blocks, s + step * AHEAD, ROWS)
+    _fetch(adjoint, w, synapses, blocks, s + step * TARGETS_AHEAD, TARGETS)
 
 
 @njit
@@ -227,9 +228,7 @@ def gather(adjoint, w, synapses, blocks, reach, low, stop, n_neurons):
         rebase(adjoint, adjoint.anchor[0] - reach)
     for s in range(stop - 1, first - 1, -1):
         if w.gid[s] < n_neurons:
-            _fetch(w, synapses, blocks, s - POINTERS_AHEAD, False)
-            _fetch(w, synapses, blocks, s - AHEAD, True)
-            _fetch_targets(adjoint, w, synapses, blocks, s - TARGETS_AHEAD)
+            _fetch_ahead(adjoint, w, synapses, blocks, s, -1)
             _gather(adjoint, w, synapses, blocks, s)
     return first
 
@@ -267,9 +266,7 @@ def forward(inputs, w, synapses, blocks, reach, low, stop):
             w.base[0] = s
         if w.local[s] >= 0:
             settle(inputs, np.int64(w.local[s]), s, 0.0)
-        _fetch(w, synapses, blocks, s + POINTERS_AHEAD, False)
-        _fetch(w, synapses, blocks, s + AHEAD, True)
-        _fetch_targets(inputs, w, synapses, blocks, s + TARGETS_AHEAD)
+        _fetch_ahead(inputs, w, synapses, blocks, s, 1)
         _gather(inputs, w, synapses, blocks, s)
 
 

@@ -90,13 +90,11 @@ class Batches:
         parts = groups.world.collect((times, _renumbered(self.network, ids, len(own), n, first)) if groups.own.rank == 0 else None)
         value, right, counts, cotangents = groups.world.share(groups.together(lambda: self._loss(parts, samples)))
         start = sum(len(part[0]) for part in [part for part in parts if part is not None][: groups.number])
-        largest, gradients = float(np.abs(cotangents).max(initial=0.0)), None
-        if ran:
-            of_log = np.zeros(len(ran[2].time))
-            of_log[order] = cotangents[start : start + len(order)]
-            gradients = groups.together(lambda: sweep(ran[1], ran[2], of_log, self.wrt, ran[0], self.method, self.memory, largest))
-        else:
-            groups.together(lambda: None)
+        largest, of_log = float(np.abs(cotangents).max(initial=0.0)), np.zeros(len(ran[2].time) if ran else 0)
+        of_log[order] = cotangents[start : start + len(order)]
+        gradients = groups.together(
+            lambda: sweep(ran[1], ran[2], of_log, self.wrt, ran[0], self.method, self.memory, largest) if ran else None
+        )
         return Step(value, right, counts, {key: summed(gradients, key, array.shape, groups.across) for key, array in parameters.items()})
 
     def _loss(self, parts: list[Any], samples: np.ndarray) -> tuple[float, int, np.ndarray, np.ndarray] | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .build import Kept
+from .build import Kept, Numbered
 from .build.part import lower
 from .clock import TICK_BITS, ticks
 from .description import Network
@@ -92,9 +92,9 @@ def record(
 ) -> tuple[Run, Log]:
     """Simulate; return the run, ready for a sweep with respect to the parameters ``wanted``, and its log, the same on all ranks."""
     check(network)
-    kept = kept or Kept()
-    kept.numbered = of_each(lower(network), wanted)
-    simulation = Simulation(network, until, schedule=schedule, record=False, comm=communicator, kept=kept)
+    way: Numbered = Numbered() if kept is None else kept
+    way.numbered = of_each(lower(network), wanted)
+    simulation = Simulation(network, until, schedule=schedule, record=False, comm=communicator, kept=way)
     run = simulation.run
     tape = run.tape = Tape()
     simulation.advance()
@@ -215,7 +215,7 @@ def warm_sweep(communicator: Alone, network: Network, method: str, several: bool
         small, one = tiny(network, drawn=False), np.ones(1, np.int64)
         small.inputs.clear()
         with contextlib.suppress(InputError, SimulationError):  # of a spike that never was
-            run = prepare(Alone(), small, None, schedule_of(small, "auto"), None, Kept(of_each(small, SYNAPTIC)))
+            run = prepare(Alone(), small, None, schedule_of(small, "auto"), None, Numbered(of_each(small, SYNAPTIC)))
             run.communicator = _Pretended() if several else Alone()
             log = Log(one << TICK_BITS - 1, 0 * one.astype(np.int32), BY_FLOW * one.astype(np.int32))
             _sweep(run, log, np.zeros(1), SYNAPTIC, small, method, MEMORY, None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .build import Kept, Part, build
+from .build import Numbered, Part, build
 from .build.part import in_bulk, is_instant, lower
 from .clock import TICK, TICK_BITS
 from .description import Network
@@ -91,7 +91,7 @@ def schedule_of(network: Network, asked: str) -> str:
     return asked if asked != "auto" else "slab" if bulk else "instant"
 
 
-def prepare(communicator: Alone, network: Network, window: float | None, schedule: str, progress: Any, kept: Kept | None = None) -> Run:
+def prepare(communicator: Alone, network: Network, window: float | None, schedule: str, progress: Any, kept: Numbered | None = None) -> Run:
     """Return a run of ``network`` that stands at time 0, with neither recorder nor record; ``kept``: see `Kept`; collective.
 
     Raises

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, recorder, store, tables
-from .build import Kept
+from .build import Numbered
 from .checkpoint import FOLDER, Checkpoint
 from .clock import TICK, TICK_BITS
 from .description import Network
@@ -118,7 +118,7 @@ class Simulation:
         wall_limit: float | None = None,
         file: Any = None,
         reopen: "Callable[[], tuple[Output, Checkpoint | None]] | None" = None,
-        kept: Kept | None = None,
+        kept: Numbered | None = None,
     ) -> None:
         """``kept``: for gradients; ``reopen``: for `resume`, which also gives ``output``: returns its files, and where the run goes on."""
         communicator = self._communicator = world() if comm is None else comm
@@ -144,7 +144,7 @@ class Simulation:
             self.close()
             raise
 
-    def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, reopen: Any, kept: Kept | None) -> None:
+    def _prepare(self, window: float | None, schedule: str, progress: Any, record: bool, reopen: Any, kept: Numbered | None) -> None:
         communicator, network, begun = self._communicator, self._network, time.monotonic()
         run = self._run = prepare(communicator, network, window, schedule, progress, kept)
         self._build_wall = time.monotonic() - begun

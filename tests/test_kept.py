@@ -11,7 +11,7 @@ import pytest
 from test_gradients import linear
 
 import sparseprop_dist as sp
-from sparseprop_dist.build import Kept, build
+from sparseprop_dist.build import Numbered, build
 from sparseprop_dist.build.part import lower
 from sparseprop_dist.partition import partition
 
@@ -72,7 +72,7 @@ def test_numbered_synapses_are_those_of_a_plain_build(delay: Any, weight: Any) -
     net = lower(network(delay=delay, weight=weight))
     for rank in range(2):
         plain = build(net, partition(net, 2), rank)
-        part = build(net, partition(net, 2), rank, Kept(frozenset({0})))
+        part = build(net, partition(net, 2), rank, Numbered(frozenset({0})))
         a, b = plain.synapses, part.synapses
         for name in ("words16", "words32", "words64", "row_ptr", "largest", "delay", "safe"):
             assert np.array_equal(getattr(a, name), getattr(b, name)), name

@@ -4,7 +4,7 @@ Owns the order of the steps; each step is a module: `neurons`, `synapses`, `driv
 rank: no communication.
 """
 
-from .kept import Kept
+from .kept import Kept, Numbered
 from .part import Part, build
 
-__all__ = ["Kept", "Part", "build"]
+__all__ = ["Kept", "Numbered", "Part", "build"]

@@ -28,7 +28,28 @@ class _Seen(NamedTuple):
     numbered: frozenset[int]
 
 
-class Kept:
+class Numbered:
+    """How the synapses of a rank are built: those of the projections at ``numbered`` (places in the lowered network) keep their numbers."""
+
+    def __init__(self, numbered: frozenset[int] = frozenset()) -> None:
+        self.numbered = numbered
+
+    def synapses(self, network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> Built:
+        """Return the synapses of a rank, see `build_synapses`.
+
+        Raises
+        ------
+        InputError
+            for projections that give their synapses too many numbers.
+        """
+        for place in self.numbered:
+            projection = network.projections[place]
+            if (n := n_numbered(network, projection)) >= 1 << 40:
+                raise InputError(f"{projection}: {n} synapses are too many for a gradient each; give weight or delay as one number")
+        return build_synapses(network, shares, blocks, bulk, self.numbered)
+
+
+class Kept(Numbered):
     """What `value_and_grad` keeps of a network between calls: its synapses, if only weights have changed since.
 
         kept = sp.Kept()
@@ -40,36 +61,21 @@ class Kept:
 
     Attributes
     ----------
-    numbered : places of the projections (of the lowered network) whose synapses keep their numbers
     built : what was built last, or None
     """
 
-    def __init__(self, numbered: frozenset[int] = frozenset()) -> None:
-        self.numbered = numbered
+    def __init__(self) -> None:
+        super().__init__()
         self._seen: _Seen | None = None
         self.built: Built | None = None
 
     def synapses(self, network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> Built:
-        """Return the synapses of a rank, see `build_synapses`; those of the call before, with new weights, if they differ in those of
-        numbered projections alone.
-
-        Raises
-        ------
-        InputError
-            for projections that give their synapses too many numbers.
-        """
-        for place in self.numbered:
-            projection = network.projections[place]
-            if (n := n_numbered(network, projection)) >= 1 << 40:
-                raise InputError(f"{projection}: {n} synapses are too many for a gradient each; give weight or delay as one number")
+        """Return those of the call before, with new weights, if the weights of numbered projections alone are others; else new ones."""
         populations = [(population.name, population.size) for population in network.populations]
         projections = [_stamp(projection, place in self.numbered) for place, projection in enumerate(network.projections)]
         firsts = blocks.first.tobytes()
         now = _Seen(network.seed, populations, projections, shares, firsts, blocks.block_bits, bulk, self.numbered)
-        if self.built is None or self._seen != now:
-            self.built = build_synapses(network, shares, blocks, bulk, self.numbered)
-        else:
-            self.built = weigh(network, self.built)
+        self.built = weigh(network, self.built) if self.built and self._seen == now else super().synapses(network, shares, blocks, bulk)
         self._seen = now
         return self.built
 

@@ -17,7 +17,7 @@ from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
 from .drive import build_drive
-from .kept import Kept
+from .kept import Numbered
 from .neurons import build_neurons, member
 
 LEAST_ROW = 64
@@ -131,8 +131,9 @@ def block_bits(network: Network) -> int:
     return bits
 
 
-def build(network: Network, partition: Partition, rank: int, kept: Kept | None = None) -> Part:
-    """Return the arrays of ``rank`` for a network that `lower` returned; ``kept``: what may be kept of an earlier build, and of this one.
+def build(network: Network, partition: Partition, rank: int, kept: Numbered | None = None) -> Part:
+    """Return the arrays of ``rank`` for a network that `lower` returned; ``kept``: which synapses keep their numbers, and what
+    may be kept of an earlier build.
 
     Raises
     ------
@@ -145,7 +146,7 @@ def build(network: Network, partition: Partition, rank: int, kept: Kept | None =
         least = 2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH
         raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {least:.2g} ms can be resolved")
     model, blocks = build_neurons(network, shares, bits, block_bits(network), bulk)
-    built = (kept or Kept()).synapses(network, shares, blocks, bulk)
+    built = (kept or Numbered()).synapses(network, shares, blocks, bulk)
     drive, largest_drive = build_drive(network, shares, blocks, bits)
     weights = np.maximum(built.largest, largest_drive)
     increments = np.zeros(len(blocks.gid))

@@ -94,6 +94,7 @@ def _largest(rows: Rows, row_ptr: np.ndarray, weights: np.ndarray, n_blocks: int
 
 
 def one_weight(projection: Projection) -> float:
+    """Return the weight of a projection whose synapses have one, mV."""
     weight = projection.weight
     return 0.0 if isinstance(weight, Distribution) or np.size(weight) == 0 else float(np.atleast_1d(weight)[0])
 
