@@ -32,6 +32,11 @@ NOT_SENT = 11
 RUN_FAILED = 12
 """All ranks agree that a run failed."""
 
+SLOTS_FULL = 13
+"""There is no room for what a window that is settled neuron by neuron needs."""
+ONLY_IN_ORDER = 14
+"""A window cannot be settled neuron by neuron, and is run in order."""
+
 
 class InputError(ValueError):
     """Bad input. Its message is one sentence: what was given, what is allowed, where, and how to mend it."""

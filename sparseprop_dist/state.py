@@ -162,8 +162,14 @@ QUIET, FAILED, CHANGED = 0, 1 << 8, 2 << 8
 """Flags: what a rank tells is what it told before; and its run failed; or it is not. The largest counts."""
 WISH = (1 << 8) - 1
 """Below the flag: how much shorter than they may be a rank wants pieces to be (SHORTER). Of a window that is settled, the largest wish."""
+ORDERED = 1 << 7
+"""Bit of the wish: the rank runs the window in order."""
 OPEN, TOLD, HEARD = 0, 1, 2
 """Phases of a window that ranks settle: it is to begin; own spikes are to be told; those of others are in the inbox."""
+
+
+NONE, BEGUN, ANEW = 0, 1, 2
+"""Values of ``Counter.APART``."""
 
 
 @by_address
@@ -198,6 +204,34 @@ class Log(NamedTuple):
     tick: np.ndarray  # int64 (L,), of the change; empty: nothing is logged
     neuron: np.ndarray  # int64 (L,), local index, or ~block for a row
     state: np.ndarray  # int64 (STATES, L), what `save` wrote; of a row: first and last word, bits of the weight
+
+
+@by_address
+class Slots(NamedTuple):
+    """A window that is settled neuron by neuron (`engine.slots`): S neurons set apart, M spikes that they or other ranks make, E arrivals
+    at them. Lists are linked by numbers, -1 at their ends."""
+
+    neuron: np.ndarray  # int64 (S,), local index
+    before: np.ndarray  # int64 (STATES, S), its state when the window began
+    after: np.ndarray  # int64 (STATES, S), and when it ends
+    arrival: np.ndarray  # int64 (S,), its last arrival
+    made: np.ndarray  # int64 (S,), its first spike
+    stale: np.ndarray  # uint8 (S,), 1: what it does is to be found anew
+    again: np.ndarray  # int64 (S,), the slots of which that is so
+    time: np.ndarray  # int64 (M,), tick
+    trigger_time: np.ndarray  # int64 (M,)
+    gids: np.ndarray  # int64 (M,), gid << 32 | trigger gid
+    generation: np.ndarray  # int64 (M,)
+    alive: np.ndarray  # uint8 (M,), 1: made, as far as is known
+    delivered: np.ndarray  # uint8 (M,), 1: its rows have been delivered
+    after_it: np.ndarray  # int64 (M,), next spike of its neuron
+    todo: np.ndarray  # int64 (2 M,), spikes whose rows are to be delivered or taken back
+    remote: np.ndarray  # int64 (M,), those of other ranks, in the order of `Remote`
+    fresh: np.ndarray  # int64 (M,), the same, as just told
+    spike: np.ndarray  # int64 (E,), which spike arrives, or -1 - its place in the list of what is known to arrive in the piece
+    weight: np.ndarray  # float64 (E,), mV
+    before_it: np.ndarray  # int64 (E,), the arrival at the same neuron that was met before
+    order: np.ndarray  # int64 (E,), arrivals of a neuron, in order
 
 
 @by_address
@@ -257,6 +291,7 @@ class Work(NamedTuple):
     emitted: Emitted
     remote: Remote
     log: Log
+    slots: Slots
     scratch: Scratch
     counters: np.ndarray  # int64 (Counter.SIZE,)
 
@@ -321,4 +356,11 @@ class Counter(IntEnum):
     WISHED = 44  # what SHORTER should be, as this rank has it
     AGREED = 45  # and as all ranks have it
     AHEAD = 46  # entry of the bucket after the one at hand whose rows are fetched next, or -1
-    SIZE = 47  # entries in all
+    INORDER = 47  # 1: windows must be run in order; 0: they may be settled neuron by neuron, as long as that works
+    APART = 48  # how the window at hand is settled: `NONE`, `BEGUN` (neurons are set apart), `ANEW` (they are to be)
+    SLOTS = 49  # neurons set apart
+    KNOWN = 50  # spikes of theirs and of other ranks that are or were known
+    ARRIVED = 51  # arrivals at them
+    TODO = 52  # entries of the list of that name
+    AGAIN = 53  # likewise
+    SIZE = 54  # entries in all

@@ -6,65 +6,44 @@ from Python takes 0.2 ms for its arguments alone. See `together`.
 
 import numpy as np
 
-from ..errors import CASCADE, LOG_FULL, MEET, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, STATE_OVERFLOW, WIRE_FULL
+from ..errors import (
+    CASCADE,
+    LOG_FULL,
+    MEET,
+    NOT_SENT,
+    OK,
+    ONLY_IN_ORDER,
+    QUEUE_FULL,
+    ROUND_FULL,
+    RUN_FAILED,
+    STATE_OVERFLOW,
+    WIRE_FULL,
+)
 from ..jit import allgather, inner, merged, njit
-from ..state import CHANGED, FAILED, HEAD, HEARD, NO_ROWS, OPEN, QUIET, TOLD, WISH, WORDS, Counter
+from ..state import CHANGED, FAILED, HEAD, HEARD, NO_ROWS, NONE, OPEN, ORDERED, QUIET, TOLD, WISH, WORDS, Counter
+from . import slots
 from .agenda import fetch_pointers, fetch_rows, foreseen
 from .arrivals import row_of
 from .instant import run, wished
+from .messages import LOW, copy, sort
 from .procedural import words_of
 from .tick import take_back
 from .watch import read_until
 
-LOW = (1 << 32) - 1
-GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
 FEW, MANY = 2, 2
 """A window that was settled in so few rounds may be longer next time; in more than the second, it must be shorter."""
+FEW_APART, MANY_APART = 3, 4
+"""The same of a window that is settled neuron by neuron."""
 
 
 @inner
-def _later(box, m, time, generation, trigger_time, gids):
-    """Does spike ``m`` come after one of these words?"""
-    if box[m, 0] != time:
-        return box[m, 0] > time
-    if box[m, 3] != generation:
-        return box[m, 3] > generation
-    if box[m, 1] != trigger_time:
-        return box[m, 1] > trigger_time
-    trigger_gid, other = np.int32(gids & LOW), np.int32(box[m, 2] & LOW)
-    return other > trigger_gid or (other == trigger_gid and box[m, 2] >> 32 > gids >> 32)
-
-
-@inner
-def _copy(box, m, to):
-    for word in range(WORDS):
-        box[to, word] = box[m, word]
-
-
-@inner
-def _sort(box, n):
-    for gap in GAPS:
-        for m in range(gap, n):
-            time, trigger_time, gids, generation = box[m, 0], box[m, 1], box[m, 2], box[m, 3]
-            q = m
-            while q >= gap and _later(box, q - gap, time, generation, trigger_time, gids):
-                _copy(box, q - gap, q)
-                q -= gap
-            box[q, 0], box[q, 1], box[q, 2], box[q, 3] = time, trigger_time, gids, generation
-
-
-@inner
-def _begin_window(w, piece, now, limit, box):
-    """Begin the window [now, limit); write the spikes foreseen in it into ``box`` and return their number."""
-    counters = w.counters
-    counters[Counter.WINDOW], counters[Counter.LOG] = counters[Counter.EMITTED], 0
-    counters[Counter.REMOTE], counters[Counter.REMOTES] = 0, 0
-    counters[Counter.DONE], counters[Counter.FAILED], counters[Counter.CHANGED] = now, OK, 1
+def _first_guess(w, piece, now, limit, box):
+    """Write the spikes foreseen in the window [now, limit) into ``box`` and return their number."""
     n, distinct = foreseen(w, piece, now, limit, box), np.int64(0)
-    _sort(box, n)
+    sort(box, n)
     for m in range(n):
         if distinct == 0 or box[m, 0] != box[distinct - 1, 0] or box[m, 2] != box[distinct - 1, 2]:
-            _copy(box, m, distinct)
+            copy(box, m, distinct)
             distinct += 1
     return distinct
 
@@ -110,11 +89,17 @@ def _respond(w, piece, now, limit, inbox, n_in, outbox, n_out):
     """Take in the ``n_in`` spikes that the other ranks tell, run anew what they change, and write what to tell into ``outbox``, which holds
     the ``n_out`` spikes told before; return a status and the new number.
 
-    SPIKES_FULL, LOG_FULL and QUEUE_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until
+    SPIKES_FULL, LOG_FULL, SLOTS_FULL and QUEUE_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until
     all ranks agree: FAILED says so.
     """
     counters = w.counters
-    _sort(inbox, n_in)
+    sort(inbox, n_in)
+    if counters[Counter.APART] != NONE:
+        status = slots.respond(w, piece, now, limit, inbox, n_in)
+        if status == OK and counters[Counter.CHANGED]:
+            n_out = slots.tell(w, outbox)
+        if status != ONLY_IN_ORDER:
+            return status, n_out
     first = _take_in(w, inbox, n_in)
     back = counters[Counter.DONE]
     if first >= 0:
@@ -147,7 +132,7 @@ def _respond(w, piece, now, limit, inbox, n_in, outbox, n_out):
 
 
 @inner
-def _end_window(w, recurrent):
+def _count_arrivals(w, recurrent):
     """Count the arrivals of the window, of which there were ``recurrent`` before it."""
     n = np.int64(0)
     for s in range(w.counters[Counter.WINDOW], w.counters[Counter.EMITTED]):
@@ -183,35 +168,54 @@ def _open(w, piece, box):
     if row < watch.tick.size:
         c[Counter.LIMIT] = min(c[Counter.LIMIT], watch.tick[row] - piece.start)
     c[Counter.BEFORE], c[Counter.ROUNDS_BEFORE] = c[Counter.RECURRENT], c[Counter.ROUNDS]
-    c[Counter.OUT] = _begin_window(w, piece, now, c[Counter.LIMIT], box)
-    if c[Counter.FULL]:
-        return QUEUE_FULL
-    c[Counter.PHASE] = TOLD
-    return OK
+    c[Counter.WINDOW], c[Counter.LOG] = c[Counter.EMITTED], 0
+    c[Counter.REMOTE], c[Counter.REMOTES] = 0, 0
+    c[Counter.DONE], c[Counter.FAILED], c[Counter.CHANGED] = now, OK, 1
+    status = np.int64(OK)
+    if c[Counter.INORDER] == 0:
+        status = slots.begin(w, piece, now, c[Counter.LIMIT])
+    if c[Counter.INORDER] or status == ONLY_IN_ORDER:
+        c[Counter.OUT], c[Counter.CHANGED] = _first_guess(w, piece, now, c[Counter.LIMIT], box), 1
+        status = np.int64(QUEUE_FULL if c[Counter.FULL] else OK)
+    elif status == OK:
+        c[Counter.OUT] = slots.tell(w, box)
+    if status == OK:
+        c[Counter.PHASE] = TOLD
+    return status
 
 
 @merged
-def _close(w):
-    """End a window that is settled, and choose the length of the next one."""
+def _close(w, piece):
+    """End a window that is settled, and choose the length of the next one; return a status."""
     c = w.counters
-    _end_window(w, c[Counter.BEFORE])
+    few, many = (FEW, MANY) if c[Counter.MOST] & ORDERED else (FEW_APART, MANY_APART)
+    if c[Counter.APART]:
+        status = slots.end(w, piece, c[Counter.LIMIT])
+        if status != OK:
+            return status
+    else:
+        _count_arrivals(w, c[Counter.BEFORE])
+    c[Counter.ROUNDS] += 1
+    c[Counter.TELLS] += c[Counter.OUT]
     rounds, length = c[Counter.ROUNDS] - c[Counter.ROUNDS_BEFORE], c[Counter.LENGTH]
-    if rounds > MANY:
+    if rounds > many:
         c[Counter.LENGTH] = max(1, length >> 1)
-    elif rounds <= FEW and c[Counter.LIMIT] - c[Counter.SETTLED] == length:
+    elif rounds <= few and c[Counter.LIMIT] - c[Counter.SETTLED] == length:
         c[Counter.LENGTH] = length + (length >> 3) + 1
     c[Counter.WINDOWS] += 1
-    c[Counter.AGREED] = c[Counter.MOST] & WISH
+    c[Counter.AGREED] = c[Counter.MOST] & WISH & ~ORDERED
     c[Counter.SETTLED], c[Counter.PHASE] = c[Counter.LIMIT], OPEN
+    return np.int64(OK)
 
 
 @inner
 def flag_of(counters):
     """Return the flag that goes with the own spikes, and the wish. A run that failed counts once nobody tells anything new, since that may
     avert it."""
+    wish = counters[Counter.WISHED] | (ORDERED if counters[Counter.APART] == NONE else 0)
     if counters[Counter.CHANGED]:
-        return CHANGED | counters[Counter.WISHED]
-    return (FAILED if counters[Counter.FAILED] != OK else QUIET) | counters[Counter.WISHED]
+        return CHANGED | wish
+    return (FAILED if counters[Counter.FAILED] != OK else QUIET) | wish
 
 
 @inner
@@ -249,6 +253,8 @@ def settle(w, piece, box, inbox, wire):
     c = w.counters
     c[Counter.WISHED] = wished(w)
     while c[Counter.SETTLED] < piece.b:
+        if c[Counter.IN] > w.remote.time.size or max(w.emitted.time.size, w.slots.time.size) > box.shape[0]:
+            return ROUND_FULL
         if c[Counter.PHASE] == OPEN:
             status = _open(w, piece, box)
             if status != OK:
@@ -260,15 +266,13 @@ def settle(w, piece, box, inbox, wire):
             if status != OK:
                 return status
             c[Counter.PHASE] = HEARD
+        if c[Counter.MOST] & ~WISH == FAILED:
+            return RUN_FAILED
         if c[Counter.MOST] & ~WISH != CHANGED:
-            c[Counter.ROUNDS] += 1
-            c[Counter.TELLS] += c[Counter.OUT]
-            if c[Counter.MOST] & ~WISH == FAILED:
-                return RUN_FAILED
-            _close(w)
+            status = _close(w, piece)
+            if status != OK:
+                return status
             continue
-        if c[Counter.IN] > w.remote.time.size or w.emitted.time.size > box.shape[0]:
-            return ROUND_FULL
         told = c[Counter.OUT]
         status, n = _respond(w, piece, c[Counter.SETTLED], c[Counter.LIMIT], inbox, c[Counter.IN], box, told)
         if status != OK:

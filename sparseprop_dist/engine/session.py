@@ -15,7 +15,7 @@ from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, Simu
 from ..models.mixed import members
 from ..models.protocol import CELLS, STATES, sums
 from ..queue import BUCKETS
-from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Watch, Work
+from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Slots, Watch, Work
 from .states import restore_all, save_all
 from .watch import nothing, read_until
 
@@ -47,6 +47,14 @@ def empty_remote(capacity: int = 0) -> Remote:
 def empty_log(capacity: int = 0) -> Log:
     """Return a log with room for so many changes."""
     return Log(np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty((STATES, capacity), np.int64))
+
+
+def empty_slots(capacity: int = 0) -> Slots:
+    """Return room for so many neurons set apart, spikes, and arrivals."""
+    plain = {name: np.zeros(capacity, np.int64) for name in Slots._fields}
+    states = {name: np.zeros((STATES, capacity), np.int64) for name in ("before", "after")}
+    flags = {name: np.zeros(capacity, np.uint8) for name in ("stale", "alive", "delivered")}
+    return Slots(**{**plain, **states, **flags, "todo": np.zeros(2 * capacity, np.int64), "weight": np.zeros(capacity)})
 
 
 def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
@@ -124,7 +132,7 @@ class Session:
         self.flight = _flight(self._n_cursors[0], 1024)
         self.emitted = _emitted(1024)
         self.scratch = _scratch(self.part, 4096, self.schedule.WHOLE)
-        self.remote, self.log = empty_remote(), empty_log()
+        self.remote, self.log, self.slots = empty_remote(), empty_log(), empty_slots()
 
     @property
     def now(self) -> int:
@@ -155,7 +163,7 @@ class Session:
     def work(self) -> Work:
         """All that a schedule works on."""
         part = self.part
-        arrays = (self.flight, self.train, self.emitted, self.remote, self.log, self.scratch, self.counters)
+        arrays = (self.flight, self.train, self.emitted, self.remote, self.log, self.slots, self.scratch, self.counters)
         return Work(part.model, part.blocks, part.synapses, *arrays)
 
     def _call(self, until: int) -> int:

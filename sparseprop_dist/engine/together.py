@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, WIRE_FULL, SimulationError
+from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, SLOTS_FULL, WIRE_FULL, SimulationError
 from ..state import HEARD, OPEN, WORDS, Counter, Piece, Remote, Watch, Wire
 from . import instant, rounds
 from .agenda import again
-from .session import Session, empty_log, empty_remote
+from .session import Session, empty_log, empty_remote, empty_slots
 
 Meet = Callable[[np.ndarray, int], tuple[np.ndarray, int]]
 """Tells the other ranks own spikes and a flag; returns their spikes, and the largest flag of all ranks."""
@@ -64,6 +64,8 @@ class Together:
         until -= session.origin
         if session.log.tick.size == 0:
             session.log, session.remote = empty_log(1 << 12), empty_remote(1024)
+        if session.slots.time.size == 0:
+            session.slots = empty_slots(1024)
         while session.counters[Counter.NOW] < until:
             piece_bits = max(0, session.piece_bits - int(session.counters[Counter.SHORTER]))
             status, piece = instant.begin(session.work, until, part.slab_bits, piece_bits)
@@ -95,9 +97,12 @@ class Together:
             self._lay(2 * int(counters[Counter.NEEDED]))
         elif status == ROUND_FULL:
             session.remote = _longer(session.remote, empty_remote(2 * int(counters[Counter.IN])))
-            self.box = np.concatenate([self.box, _empty_box(session.emitted.time.size)])
+            most = max(session.emitted.time.size, session.slots.time.size)
+            self.box = np.concatenate([self.box, _empty_box(max(0, most - len(self.box)))])
         elif status == LOG_FULL:
             session.log = empty_log(2 * session.log.tick.size + session.part.synapses.longest)
+        elif status == SLOTS_FULL:
+            session.slots = empty_slots(2 * session.slots.time.size)
         elif status == QUEUE_FULL:  # all stand where the window began
             session.widen()
             again(session.work, piece, counters[Counter.SETTLED] - 1)

@@ -39,6 +39,7 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    in_order_only,
     is_resting,
     mark,
     own_event,
@@ -47,7 +48,6 @@ from sparseprop_dist.models.protocol import (
     restore,
     save,
     strike,
-    strike_back,
 )
 
 CUT_MASK = (1 << CUT_BITS) - 1
@@ -302,9 +302,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     return _each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
 
 
-@implements(strike_back, FlowRecord)
-def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    return False
+in_order_only(FlowRecord)
 
 
 @implements(is_resting, FlowRecord)

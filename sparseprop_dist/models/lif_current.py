@@ -26,6 +26,7 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    inhibit,
     is_resting,
     mark,
     own_event,
@@ -33,6 +34,7 @@ from sparseprop_dist.models.protocol import (
     receive,
     restore,
     save,
+    set_apart,
     strike,
     strike_back,
 )
@@ -253,6 +255,16 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
 @implements(strike_back, DrivenLIFRecord)
 def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
     return strike_back(model.lif, first, alike, words, begin, stop, weight, start, offset)
+
+
+@implements(set_apart, DrivenLIFRecord)
+def _set_apart(model, i):
+    return set_apart(model.lif, i)
+
+
+@implements(inhibit, DrivenLIFRecord)
+def _inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
+    return inhibit(model.lif, first, alike, words, begin, stop, weight, weights, sign, start, offset, met)
 
 
 @implements(is_resting, DrivenLIFRecord)

@@ -10,7 +10,7 @@ from sparseprop_dist.jit import implements, inner
 from sparseprop_dist.models.lif_psc_exp_flow import ceiling, least_of, may_reach
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, flow_of, jump
 from sparseprop_dist.models.lif_record import FREE
-from sparseprop_dist.models.protocol import candidates, receive, strike, strike_back
+from sparseprop_dist.models.protocol import candidates, in_order_only, receive, strike
 
 
 @implements(candidates, LIFPscExpRecord)
@@ -80,6 +80,4 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     return m
 
 
-@implements(strike_back, LIFPscExpRecord)
-def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    return False
+in_order_only(LIFPscExpRecord)

@@ -4,7 +4,11 @@ import numpy as np
 
 from sparseprop_dist.jit import implements, merged
 from sparseprop_dist.models.lif_record import FREE, SLACK, STRETCH, LIFRecord, fire, jump, stand
-from sparseprop_dist.models.protocol import FIRED, candidates, own_event, receive, strike, strike_back
+from sparseprop_dist.models.protocol import FIRED, candidates, inhibit, own_event, receive, set_apart, strike, strike_back
+
+APART = 3 << 61
+"""State of a neuron that is set apart. What is delivered meanwhile is less than 2^61 (`engine.slots`): it stays above all others."""
+LEAST_APART = 3 << 60
 
 
 @implements(candidates, LIFRecord)
@@ -103,3 +107,45 @@ def _strike_back(model, first, alike, words, begin, stop, weight, start, offset)
     for q in range(np.uint64(begin), np.uint64(stop)):
         y[words[q]] -= amount
     return True
+
+
+@implements(set_apart, LIFRecord)
+def _set_apart(model, i):
+    model.y[i] = APART
+    return True
+
+
+@merged
+def _inhibit_alike(y, words, begin, stop, amount, met):
+    """Add an amount to states; as `inhibit`."""
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = words[q]
+        v = y[target]
+        y[target] = v + amount
+        if v > LEAST_APART:
+            met[m] = np.int64(q)
+            m += 1
+    return m
+
+
+@implements(inhibit, LIFRecord)
+def _inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
+    y = model.y[first:]
+    if alike and weights.size == 0:
+        amount = jump(model, first, offset, weight)
+        return _inhibit_alike(y, words, begin, stop, sign * amount, met) if amount <= -2 * SLACK else np.int64(-1)
+    m = np.int64(0)
+    for q in range(begin, stop):
+        target = np.int64(words[q])
+        amount = jump(model, first + target, offset, weights[q - begin] if weights.size else weight)
+        if amount > -2 * SLACK:
+            for back in range(begin, q):
+                target = np.int64(words[back])
+                y[target] -= sign * jump(model, first + target, offset, weights[back - begin] if weights.size else weight)
+            return np.int64(-1)
+        if y[target] > LEAST_APART:
+            met[m] = q
+            m += 1
+        y[target] += sign * amount
+    return m

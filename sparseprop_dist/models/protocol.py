@@ -8,7 +8,7 @@ The first part is asked of every model, by the event-driven schedules. The secon
 their state is int64 in quanta, so that sums do not depend on their order.
 """
 
-from ..jit import protocol
+from ..jit import implements, protocol
 
 NOTHING, FIRED, OVERFLOW = 0, 1, 2
 """What `receive` and `act` answer."""
@@ -115,6 +115,42 @@ def strike_back(model, first, alike, words, begin, stop, weight, start, offset):
     """Take back a `strike` that had no weights of its own and changed nothing else since; return False, and do nothing, where the model
     cannot, for these arguments at any time."""
     raise NotImplementedError
+
+
+@protocol
+def set_apart(model, i):
+    """Put a mark that `inhibit` sees in the place of the state of neuron ``i``, which was saved; return False, and do nothing, where the
+    model cannot."""
+    raise NotImplementedError
+
+
+@protocol
+def inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
+    """Deliver (``sign`` 1) or take back (-1) an inhibitory spike at ``offset``, in any order, to the neurons ``first + words[q]``,
+    ``begin <= q < stop``, as `strike` does; write to ``met`` the q of those that are set apart, which keep their mark.
+
+    Returns their number; -1, and nothing is changed, where the model cannot, or a neuron that does not act by itself could fire at it.
+    """
+    raise NotImplementedError
+
+
+def _no_strike_back(model, first, alike, words, begin, stop, weight, start, offset):
+    return False
+
+
+def _not_apart(model, i):
+    return False
+
+
+def _no_inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
+    return -1
+
+
+def in_order_only(record):
+    """Let a record answer that it can take nothing back, and that its inputs must come in their order."""
+    implements(strike_back, record)(_no_strike_back)
+    implements(set_apart, record)(_not_apart)
+    implements(inhibit, record)(_no_inhibit)
 
 
 # --- additive models ---

@@ -27,6 +27,7 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    in_order_only,
     is_resting,
     mark,
     own_event,
@@ -35,7 +36,6 @@ from sparseprop_dist.models.protocol import (
     restore,
     save,
     strike,
-    strike_back,
 )
 
 FREE, LONG_AGO = -1, -(1 << 61)
@@ -335,9 +335,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     return m
 
 
-@implements(strike_back, QIFRecord)
-def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    return False
+in_order_only(QIFRecord)
 
 
 @implements(is_resting, QIFRecord)
