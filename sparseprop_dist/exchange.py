@@ -15,16 +15,15 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from .engine.together import plain_wire
 from .errors import InputError, SimulationError
-from .state import HEAD, WORDS, Wire
+from .state import Wire
 
 T = TypeVar("T")
 MEET_SECONDS = 3.0
 """How long a rank with bad news waits for the others to have the same, before it speaks for itself and ends the job."""
 LAST_WORDS = 0.3
 """s: before a rank aborts. Without it one message in twenty was lost, since mpiexec ends at an abort and drops what it has not read."""
-LEAST_ROOM = 128
-"""Spikes that all ranks may tell in one message; more take another one, and more room from then on."""
 FIRST_NAP, LONGEST_NAP = 2e-6, 2e-4
 """s: how long a rank that shares its core sleeps between two looks at what it waits for: first, and at most."""
 
@@ -275,29 +274,20 @@ class Meeting:
 
     def __init__(self, communicator: Ranks) -> None:
         self.communicator = communicator
-        self.own, self.all = np.zeros(2, np.int64), np.zeros((communicator.size, 2), np.int64)
 
-    def __call__(self, spikes: np.ndarray, flag: int) -> tuple[np.ndarray, int]:
-        """Tell ``spikes`` (int64, one row each) and ``flag``; return the spikes of the other ranks, and the largest flag. Collective."""
-        ranks = self.communicator
-        self.own[:] = spikes.size, flag
-        ranks.wait(ranks.comm.Iallgather(self.own, self.all))
-        counts, starts = self.all[:, 0], _starts(self.all[:, 0])
-        out = np.empty(int(counts.sum()), np.int64)
-        if out.size:
-            ranks.wait(ranks.comm.Iallgatherv(np.ascontiguousarray(spikes), [out, (counts, starts), ranks.mpi.INT64_T]))
-        first, stop = int(starts[ranks.rank]), int(starts[ranks.rank] + counts[ranks.rank])
-        others = np.concatenate([out[:first], out[stop:]]).reshape(-1, spikes.shape[1])
-        return others, int(self.all[:, 1].max())
+    def __call__(self, own: np.ndarray, all_: np.ndarray) -> None:
+        """Send the words ``own`` to all ranks, and put those of all into ``all_`` (int64). Collective."""
+        self.communicator.wait(self.communicator.comm.Iallgather(own, all_))
 
     def lay(self, room: int) -> Wire:
-        """Return a wire on which compiled code does the same, with room for so many spikes of each rank; one that tells nothing where
-        waiting ranks must sleep, or where the library does not say where its functions are."""
+        """Return a wire on which compiled code does the same, with messages of at most so many words; one that sends nothing where waiting
+        ranks must sleep, or where the library does not say where its functions are."""
         ranks = self.communicator
+        wire = plain_wire(room, ranks.rank, ranks.size)
         address = 0 if ranks.crowded else _address(ranks.mpi, "MPI_Allgather")
-        size = HEAD + max(room, LEAST_ROOM // ranks.size, 1) * WORDS
-        datatype, comm = (ranks.mpi._handleof(thing) if address else 0 for thing in (ranks.mpi.INT64_T, ranks.comm))
-        return Wire(address, datatype, comm, ranks.rank, np.zeros(size, np.int64), np.zeros((ranks.size, size), np.int64))
+        if address == 0:
+            return wire
+        return wire._replace(address=address, datatype=ranks.mpi._handleof(ranks.mpi.INT64_T), comm=ranks.mpi._handleof(ranks.comm))
 
 
 def _address(mpi: Any, function: str) -> int:

@@ -187,7 +187,7 @@ def warm(communicator: Alone, network: Network, schedule: str) -> None:
             session.advance(1 << TICK_BITS)
             restore_all(session.part.model, session.state())
             if together:
-                Together(session, lambda spikes, flag: (spikes[:0], flag), Alone().agree).advance(2 << TICK_BITS)
+                Together(session, lambda own, all_: np.copyto(all_, own), Alone().agree).advance(2 << TICK_BITS)
 
     name = "-".join([schedule, *kinds(network), *["ranks"] * together])
     communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))

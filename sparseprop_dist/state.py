@@ -155,17 +155,19 @@ class Emitted(NamedTuple):
 
 
 WORDS = 4
-"""Of a spike that ranks tell each other in a round: time, trigger time, gid and trigger gid, generation."""
-HEAD = 2
-"""Words before the spikes in a message: their number, and a flag."""
+"""Of a spike that ranks tell each other in a round: time, gid and trigger gid, trigger time, generation. Where no told spike has a trigger,
+the last two are left out."""
+HEAD = 5
+"""Words before the spikes in a message: words in all, flag, number of rows taken back (-1: all), number of spikes added, words of each."""
 QUIET, FAILED, CHANGED = 0, 1 << 8, 2 << 8
 """Flags: what a rank tells is what it told before; and its run failed; or it is not. The largest counts."""
 WISH = (1 << 8) - 1
 """Below the flag: how much shorter than they may be a rank wants pieces to be (SHORTER). Of a window that is settled, the largest wish."""
 ORDERED = 1 << 7
 """Bit of the wish: the rank runs the window in order."""
-OPEN, TOLD, HEARD = 0, 1, 2
-"""Phases of a window that ranks settle: it is to begin; own spikes are to be told; those of others are in the inbox."""
+OPEN, TO_TELL, TOLD, MET, HEARD = 0, 1, 2, 3, 4
+"""Phases of a window that ranks settle: it is to begin; own spikes are to be told; the message is written; those of all ranks are there;
+they are taken note of."""
 
 
 NONE, BEGUN, ANEW = 0, 1, 2
@@ -186,15 +188,25 @@ class Remote(NamedTuple):
 
 @by_address
 class Wire(NamedTuple):
-    """How ranks tell each other spikes in a round, all to all, from compiled code. Own message and those of all ranks: a count, a flag, and
-    room for the same number of spikes on all ranks."""
+    """How ranks tell each other spikes in a round, all to all."""
 
     address: int  # of MPI_Allgather; 0: the caller of the kernel tells
     datatype: int  # handle of int64
     comm: int  # handle of the communicator
     rank: int
-    own: np.ndarray  # int64 (HEAD + room * WORDS,)
-    all: np.ndarray  # int64 (ranks, HEAD + room * WORDS)
+    own: np.ndarray  # int64 (room,), own message
+    all: np.ndarray  # int64 (ranks * room,), the messages of all ranks, as many words of each as were sent
+
+
+@by_address
+class Told(NamedTuple):
+    """What each of R ranks tells of the window at hand, the own one too, as far as it was heard: room for T spikes of each."""
+
+    n: np.ndarray  # int64 (R,), spikes of each
+    spike: np.ndarray  # int64 (R, T, WORDS)
+    number: np.ndarray  # int64 (R, T), number of the spike in `Slots`, or -1
+    gone: np.ndarray  # int64, numbers of spikes taken back in the round
+    box: np.ndarray  # int64 (spikes, WORDS), spikes of the other ranks, or of this one, in order
 
 
 @by_address
@@ -226,8 +238,8 @@ class Slots(NamedTuple):
     delivered: np.ndarray  # uint8 (M,), 1: its rows have been delivered
     after_it: np.ndarray  # int64 (M,), next spike of its neuron
     todo: np.ndarray  # int64 (2 M,), spikes whose rows are to be delivered or taken back
-    remote: np.ndarray  # int64 (M,), those of other ranks, in the order of `Remote`
-    fresh: np.ndarray  # int64 (M,), the same, as just told
+    row: np.ndarray  # int64 (M,), where it stands in `Told`, -1: not told
+    news: np.ndarray  # int64 (2 M,), own spikes that were made or dropped since the last round
     spike: np.ndarray  # int64 (E,), which spike arrives, or -1 - its place in the list of what is known to arrive in the piece
     weight: np.ndarray  # float64 (E,), mV
     before_it: np.ndarray  # int64 (E,), the arrival at the same neuron that was met before
@@ -292,6 +304,7 @@ class Work(NamedTuple):
     remote: Remote
     log: Log
     slots: Slots
+    told: Told
     scratch: Scratch
     counters: np.ndarray  # int64 (Counter.SIZE,)
 
@@ -345,14 +358,14 @@ class Counter(IntEnum):
     SETTLED = 33  # offset up to which the piece is settled
     LIMIT = 34  # offset at which the window ends
     LENGTH = 35  # ticks, of the next window; 0: not known yet
-    OUT = 36  # own spikes told
-    IN = 37  # spikes of others in the inbox
+    OUT = 36  # words of the own message
+    SIZE_SENT = 37  # words of a message, in the round at hand
     MOST = 38  # the largest flag of the round
     BEFORE = 39  # RECURRENT when the window began
     WINDOWS = 40  # settled
     ROUNDS = 41  # that they took
     ROUNDS_BEFORE = 42  # ROUNDS when the window began
-    TELLS = 43  # spikes told in them
+    TELLS = 43  # words told in them
     WISHED = 44  # what SHORTER should be, as this rank has it
     AGREED = 45  # and as all ranks have it
     AHEAD = 46  # entry of the bucket after the one at hand whose rows are fetched next, or -1
@@ -363,4 +376,9 @@ class Counter(IntEnum):
     ARRIVED = 51  # arrivals at them
     TODO = 52  # entries of the list of that name
     AGAIN = 53  # likewise
-    SIZE = 54  # entries in all
+    NEWS = 54  # likewise
+    GONE = 55  # likewise
+    FORGET = 56  # 1: what was told of the window does not hold, and all is told anew
+    FIRST_WORDS = 57  # room that first messages of a window need, as lately seen
+    LATER_WORDS = 58  # and later ones
+    SIZE = 59  # entries in all

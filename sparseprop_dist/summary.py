@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .preparation import Run
-from .state import WORDS, Counter
+from .state import Counter
 
 
 def events_of(run: Run) -> np.ndarray:
@@ -39,7 +39,6 @@ def summary_of(run: Run, until: float, wall: float, build_wall: float) -> dict[s
 
 
 def _rounds(run: Run) -> dict[str, int]:
-    """Return how many windows ranks settled together, in how many rounds, and the spikes and bytes told in them by all ranks."""
-    windows, rounds, told = (int(run.session.counters[number]) for number in (Counter.WINDOWS, Counter.ROUNDS, Counter.TELLS))
-    told = int(run.communicator.total(np.array([told]))[0])
-    return {"windows": windows, "rounds": rounds, "told": told, "told_bytes": told * WORDS * 8}
+    """Return how many windows ranks settled together, in how many rounds, and the bytes told in them by all ranks."""
+    windows, rounds, words = (int(run.session.counters[number]) for number in (Counter.WINDOWS, Counter.ROUNDS, Counter.TELLS))
+    return {"windows": windows, "rounds": rounds, "told_bytes": words * 8 * run.communicator.size}

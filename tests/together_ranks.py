@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,10 @@ from networks import Run, absolute, session_of, shortest_delay, whole
 
 from sparseprop_dist.description import Network
 from sparseprop_dist.engine import instant
-from sparseprop_dist.engine.session import SPIKE, empty_log, empty_remote
-from sparseprop_dist.engine.together import Together
+from sparseprop_dist.engine.session import SPIKE
+from sparseprop_dist.engine.together import ROOM, Together, plain_wire
 from sparseprop_dist.errors import SimulationError
-from sparseprop_dist.state import CHANGED, WISH, WORDS, Counter
+from sparseprop_dist.state import CHANGED, WISH, Counter
 
 PATIENCE = 60.0
 """Seconds that a rank waits for the others, before the test fails."""
@@ -44,17 +45,18 @@ class Ranks:
         self.barrier.wait()
         return given
 
-    def meet(self, rank: int) -> Callable[[np.ndarray, int], tuple[np.ndarray, int]]:
+    def meet(self, rank: int) -> Callable[[np.ndarray, np.ndarray], None]:
         """As `exchange.Meeting`."""
 
         changed = 0
 
-        def told(spikes: np.ndarray, flag: int) -> tuple[np.ndarray, int]:
+        def told(own: np.ndarray, all_: np.ndarray) -> None:
             nonlocal changed
-            given = self.collect(rank, (spikes.copy(), flag))
-            changed = changed + 1 if max(flag for _, flag in given) & ~WISH == CHANGED else 0
+            given = self.collect(rank, own.copy())
+            assert len({len(words) for words in given}) == 1, "messages of one length"
+            changed = changed + 1 if max(words[1] for words in given) & ~WISH == CHANGED else 0
             assert changed < MOST_ROUNDS, "rounds without end"
-            return np.concatenate([spikes[:0], *(s for k, (s, _) in enumerate(given) if k != rank)]), max(flag for _, flag in given)
+            all_[:] = np.concatenate(given)
 
         return told
 
@@ -81,10 +83,9 @@ def emitted_together(network: Network, until: float, n: int, run: Run | None = N
     def one(rank: int) -> np.ndarray:
         session = sessions[rank]
         session.piece_bits = bits
-        together = Together(session, ranks.meet(rank), ranks.agree(rank))
+        room = ROOM if run.capacity is None else 1
+        together = Together(session, ranks.meet(rank), ranks.agree(rank), functools.partial(plain_wire, rank=rank, ranks=n), room)
         session.counters[Counter.LENGTH] = length
-        if run.capacity is not None:
-            session.log, session.remote, together.box = empty_log(1), empty_remote(), np.zeros((1, WORDS), np.int64)
         out = [np.empty(0, SPIKE)]
         try:
             for k in range(-(-end // window)):

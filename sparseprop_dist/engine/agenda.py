@@ -180,10 +180,48 @@ def open_until(w, piece, offset):
 
 
 @merged
+def take_before(w, piece, limit):
+    """Take off any entry before ``limit``, in no order; return its neuron, -1 if there is none. Entries are of a tick at which the neuron
+    may act, or earlier than that."""
+    scratch, c = w.scratch, w.counters
+    while c[Counter.HEAP] > 0 and next_own(w, piece) < limit:
+        i = take_own(w, piece, next_own(w, piece))
+        if i >= 0:
+            return i
+    while c[Counter.BUCKET] < BUCKETS - 1 and piece.a + ((c[Counter.BUCKET] + 1) << piece.shift) < limit:
+        bucket = c[Counter.BUCKET] + 1
+        i = np.int64(take(scratch.node, scratch.head, bucket))
+        if i < 0:
+            _fetch_states(w, bucket + 2)
+            c[Counter.BUCKET] = bucket
+            continue
+        offset = scratch.own[i, 0] - piece.start
+        if (offset - piece.a) >> piece.shift != bucket:
+            continue
+        if offset < limit:
+            scratch.own[i, 0] = -1
+            return i
+        if c[Counter.HEAP] == scratch.heap.size:
+            c[Counter.FULL] = 1
+            break
+        c[Counter.HEAP] = push(scratch.heap, c[Counter.HEAP], (offset - piece.a) << LOCAL_BITS | i)
+    return np.int64(-1)
+
+
+@merged
+def _fetch_states(w, bucket):
+    """Fetch what entering and leaving the lists reads of the neurons of a bucket."""
+    k = w.scratch.head[bucket] if bucket < BUCKETS else -1
+    while k >= 0:
+        prefetch(w.scratch.own, 2 * np.int64(w.scratch.node[0, k]))
+        k = w.scratch.node[1, k]
+
+
+@merged
 def foreseen(w, piece, now, limit, box):
-    """Write the spikes that neurons will make by themselves in [now, limit) if nothing else happens, as `rounds` tells them; return their
-    number, some perhaps twice. As far as there is room. Entries of neurons that were inhibited since are too early: these are asked
-    anew."""
+    """Write the spikes that neurons will make by themselves in [now, limit) if nothing else happens into ``box``, as `Told.spike` has them;
+    return their number, some perhaps twice. As far as there is room. Entries of neurons that were inhibited since are too early: these are
+    asked anew."""
     while w.counters[Counter.BUCKET] < BUCKETS - 1 and piece.a + ((w.counters[Counter.BUCKET] + 1) << piece.shift) < limit:
         open_bucket(w, piece)
     n = 0
@@ -195,7 +233,7 @@ def foreseen(w, piece, now, limit, box):
         if seen != w.scratch.own[i, 1] or seen == UNKNOWN:
             offset = own_event(w.model, i, piece.start, now)
         if offset < limit:
-            box[n, 0], box[n, 1], box[n, 3] = piece.start + offset, NO_TRIGGER, 0
-            box[n, 2] = gid_of(w.blocks, i) << 32 | LOW
+            box[n, 0], box[n, 1] = piece.start + offset, gid_of(w.blocks, i) << 32 | LOW
+            box[n, 2], box[n, 3] = NO_TRIGGER, 0
             n += 1
     return n

@@ -15,7 +15,7 @@ from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, Simu
 from ..models.mixed import members
 from ..models.protocol import CELLS, STATES, sums
 from ..queue import BUCKETS
-from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Log, Remote, Scratch, Slots, Watch, Work
+from ..state import CHUNK, NO_TRIGGER, WORDS, Counter, Emitted, Flight, Log, Remote, Scratch, Slots, Told, Watch, Work
 from .states import restore_all, save_all
 from .watch import nothing, read_until
 
@@ -51,10 +51,20 @@ def empty_log(capacity: int = 0) -> Log:
 
 def empty_slots(capacity: int = 0) -> Slots:
     """Return room for so many neurons set apart, spikes, and arrivals."""
-    plain = {name: np.zeros(capacity, np.int64) for name in Slots._fields}
-    states = {name: np.zeros((STATES, capacity), np.int64) for name in ("before", "after")}
-    flags = {name: np.zeros(capacity, np.uint8) for name in ("stale", "alive", "delivered")}
-    return Slots(**{**plain, **states, **flags, "todo": np.zeros(2 * capacity, np.int64), "weight": np.zeros(capacity)})
+    kinds = {"stale": np.uint8, "alive": np.uint8, "delivered": np.uint8, "weight": np.float64}
+    shapes = {"before": (STATES, capacity), "after": (STATES, capacity), "todo": (2 * capacity,), "news": (2 * capacity,)}
+    return Slots(*(np.zeros(shapes.get(name, (capacity,)), kinds.get(name, np.int64)) for name in Slots._fields))
+
+
+def empty_told(ranks: int = 0, capacity: int = 0) -> Told:
+    """Return room for so many spikes of each of so many ranks."""
+    return Told(
+        n=np.zeros(ranks, np.int64),
+        spike=np.zeros((ranks, capacity, WORDS), np.int64),
+        number=np.full((ranks, capacity), -1, np.int64),
+        gone=np.zeros(ranks * capacity, np.int64),
+        box=np.zeros((ranks * capacity, WORDS), np.int64),
+    )
 
 
 def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
@@ -132,7 +142,7 @@ class Session:
         self.flight = _flight(self._n_cursors[0], 1024)
         self.emitted = _emitted(1024)
         self.scratch = _scratch(self.part, 4096, self.schedule.WHOLE)
-        self.remote, self.log, self.slots = empty_remote(), empty_log(), empty_slots()
+        self.remote, self.log, self.slots, self.told = empty_remote(), empty_log(), empty_slots(), empty_told()
 
     @property
     def now(self) -> int:
@@ -163,7 +173,7 @@ class Session:
     def work(self) -> Work:
         """All that a schedule works on."""
         part = self.part
-        arrays = (self.flight, self.train, self.emitted, self.remote, self.log, self.slots, self.scratch, self.counters)
+        arrays = (self.flight, self.train, self.emitted, self.remote, self.log, self.slots, self.told, self.scratch, self.counters)
         return Work(part.model, part.blocks, part.synapses, *arrays)
 
     def _call(self, until: int) -> int:

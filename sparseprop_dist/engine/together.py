@@ -14,27 +14,25 @@ depends on the window; its length follows the number of rounds. See ``docs/desig
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, SLOTS_FULL, WIRE_FULL, SimulationError
-from ..state import HEARD, OPEN, WORDS, Counter, Piece, Remote, Watch, Wire
+from ..state import OPEN, Counter, Piece, Remote, Told, Watch, Wire
 from . import instant, rounds
 from .agenda import again
-from .session import Session, empty_log, empty_remote, empty_slots
+from .session import Session, empty_log, empty_remote, empty_slots, empty_told
 
-Meet = Callable[[np.ndarray, int], tuple[np.ndarray, int]]
-"""Tells the other ranks own spikes and a flag; returns their spikes, and the largest flag of all ranks."""
-
-
-def no_wire() -> Wire:
-    """Return the wire of ranks that cannot, or should not, tell each other anything from compiled code."""
-    return Wire(0, 0, 0, 0, np.zeros(0, np.int64), np.zeros((0, 0), np.int64))
+Meet = Callable[[np.ndarray, np.ndarray], None]
+"""Sends an array of words to all ranks, and puts those of all into another. Collective."""
+ROOM = 1024
+"""Spikes of a rank in a window, to begin with."""
 
 
-def _empty_box(room: int) -> np.ndarray:
-    return np.zeros((room, WORDS), np.int64)
+def plain_wire(room: int, rank: int = 0, ranks: int = 1) -> Wire:
+    """Return a wire for messages of so many words that compiled code cannot, or should not, send."""
+    return Wire(0, 0, 0, rank, np.zeros(room, np.int64), np.zeros(ranks * room, np.int64))
 
 
 @dataclass
@@ -44,12 +42,14 @@ class Together:
     session: Session
     meet: Meet
     agree: Callable[[Exception | None], None]  # raises an error that any rank has, on all
-    lay: Callable[[int], Wire] = lambda room: no_wire()  # makes a wire with room for so many spikes of each rank
-    box: np.ndarray = field(default_factory=lambda: _empty_box(1024))
-    inbox: np.ndarray = field(default_factory=lambda: _empty_box(0))
+    lay: Callable[[int], Wire] = plain_wire  # makes a wire for messages of so many words
+    room: int = ROOM
 
     def __post_init__(self) -> None:
-        self._lay(1)
+        session, self.wire = self.session, self.lay(self.room)
+        ranks = self.wire.all.size // self.wire.own.size
+        session.log, session.remote = empty_log(4 * self.room), empty_remote(self.room)
+        session.slots, session.told = empty_slots(self.room), empty_told(ranks, self.room)
 
     def advance(self, until: int, watch: Watch | None = None) -> np.ndarray:
         """As `Session.advance`. Collective.
@@ -62,10 +62,6 @@ class Together:
         session, part = self.session, self.session.part
         session.begin(until, watch)
         until -= session.origin
-        if session.log.tick.size == 0:
-            session.log, session.remote = empty_log(1 << 12), empty_remote(1024)
-        if session.slots.time.size == 0:
-            session.slots = empty_slots(1024)
         while session.counters[Counter.NOW] < until:
             piece_bits = max(0, session.piece_bits - int(session.counters[Counter.SHORTER]))
             status, piece = instant.begin(session.work, until, part.slab_bits, piece_bits)
@@ -79,7 +75,7 @@ class Together:
             piece = Piece(*piece)
             session.counters[Counter.SETTLED] = piece.a if session.counters[Counter.BLOCK] == 1 else piece.b
             session.counters[Counter.PHASE] = OPEN
-            while (status := rounds.settle(session.work, piece, self.box, self.inbox, self.wire)) != OK:
+            while (status := rounds.settle(session.work, piece, self.wire)) != OK:
                 self._go_on(status, piece)
             status = instant.end(session.work, piece, part.slab_bits)
             if status != OK:
@@ -91,14 +87,17 @@ class Together:
     def _go_on(self, status: int, piece: Piece) -> None:
         """Do what a status of `rounds.settle` asks for."""
         session, counters = self.session, self.session.counters
+        needed = int(counters[Counter.NEEDED])
         if status == MEET:
-            self._meet()
+            size = int(counters[Counter.SIZE_SENT])
+            self.meet(self.wire.own[:size], self.wire.all[: size * session.told.n.size])
+            rounds.met(session.work, self.wire)
         elif status == WIRE_FULL:
-            self._lay(2 * int(counters[Counter.NEEDED]))
+            own, self.wire = self.wire.own, self.lay(2 * needed)
+            self.wire.own[: own.size] = own
         elif status == ROUND_FULL:
-            session.remote = _longer(session.remote, empty_remote(2 * int(counters[Counter.IN])))
-            most = max(session.emitted.time.size, session.slots.time.size)
-            self.box = np.concatenate([self.box, _empty_box(max(0, most - len(self.box)))])
+            session.told = _longer_told(session.told, 2 * needed)
+            session.remote = _longer(session.remote, empty_remote(len(session.told.box)))
         elif status == LOG_FULL:
             session.log = empty_log(2 * session.log.tick.size + session.part.synapses.longest)
         elif status == SLOTS_FULL:
@@ -112,18 +111,6 @@ class Together:
             raise RuntimeError("MPI_Allgather failed")
         else:
             session.mend(status)
-
-    def _meet(self) -> None:
-        counters = self.session.counters
-        told, most = self.meet(self.box[: counters[Counter.OUT]], int(rounds.flag_of(counters)))
-        if len(told) > len(self.inbox):
-            self.inbox = _empty_box(2 * len(told))
-        self.inbox[: len(told)] = told
-        counters[Counter.IN], counters[Counter.MOST], counters[Counter.PHASE] = len(told), most, HEARD
-
-    def _lay(self, room: int) -> None:
-        self.wire = self.lay(room)
-        self.inbox = _empty_box(self.wire.all.size // WORDS)
 
     def _fail(self, status: int) -> None:
         """Raise on all ranks what the rank with a status other than OK has to say."""
@@ -142,4 +129,13 @@ def _longer(old: Remote, new: Remote) -> Remote:
         return old
     for one, other in zip(old, new, strict=True):
         other[: one.size] = one
+    return new
+
+
+def _longer_told(old: Told, capacity: int) -> Told:
+    """Return room for so many spikes of each rank, with what was told."""
+    ranks, before = old.number.shape
+    new = empty_told(ranks, max(capacity, before))
+    new.n[:], new.gone[: old.gone.size] = old.n, old.gone
+    new.spike[:, :before], new.number[:, :before] = old.spike, old.number
     return new
