@@ -7,7 +7,7 @@ said to act. Invariant: where that tick lies ahead, there is an entry for it; an
 import numpy as np
 
 from ..jit import inner, merged, prefetch
-from ..models.protocol import UNKNOWN, candidates, is_resting, mark, own_event
+from ..models.protocol import UNKNOWN, candidates, fetch, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from ..state import NO_TRIGGER, Counter
 from .arrivals import row_of
@@ -150,6 +150,7 @@ def open_bucket(w, piece):
             fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, i))
             prefetch(scratch.own, 2 * i)
             prefetch(scratch.fired, i)
+            fetch(w.model, i)
             k = scratch.node[1, k]
         while w.counters[Counter.AHEAD] >= 0:
             fetch_one(w)
@@ -213,7 +214,9 @@ def _fetch_states(w, bucket):
     """Fetch what entering and leaving the lists reads of the neurons of a bucket."""
     k = w.scratch.head[bucket] if bucket < BUCKETS else -1
     while k >= 0:
-        prefetch(w.scratch.own, 2 * np.int64(w.scratch.node[0, k]))
+        i = np.int64(w.scratch.node[0, k])
+        prefetch(w.scratch.own, 2 * i)
+        fetch(w.model, i)
         k = w.scratch.node[1, k]
 
 

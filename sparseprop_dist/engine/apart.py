@@ -23,6 +23,8 @@ from .slots import anew, arrive, drop, find, find_all, know, put, slot_of
 
 ROWS_AHEAD, POINTERS_AHEAD = 6, 12
 """Spikes ahead whose rows, and whose row pointers, are fetched: as in the bare loop of benchmarks/paper.py."""
+BATCH = 64
+"""Neurons that are asked together when they act."""
 ALL = 1 << 62
 
 
@@ -46,6 +48,29 @@ def _list_known(w, piece, limit):
     return np.int64(OK)
 
 
+@merged
+def _batch(w, piece, now, limit):
+    """Set apart a batch of those neurons that may act before ``limit``; return their number, and a status. What each will do is asked
+    first, so that the answers do not wait for each other."""
+    neuron, own, n, status = w.scratch.chunk[0], w.scratch.chunk[1], np.int64(0), np.int64(OK)
+    while n < BATCH:
+        i = take_before(w, piece, limit)
+        if i < 0:
+            break
+        neuron[n] = i
+        n += 1
+    for k in range(n):
+        own[k] = own_event(w.model, neuron[k], piece.start, now)
+    for k in range(n):
+        if own[k] < limit and status == OK:
+            status = put(w, neuron[k])
+            if status == OK:
+                status = find(w, piece, w.counters[Counter.SLOTS] - 1, own[k], limit)
+                continue
+        schedule(w, piece, neuron[k], now - 1)
+    return n, status
+
+
 @inner
 def begin(w, piece, now, limit):
     """Begin the window [now, limit): set neurons apart, and find what they do if no other spike arrives; return a status. One other than OK
@@ -56,18 +81,9 @@ def begin(w, piece, now, limit):
     for rank in range(w.told.n.size):
         w.told.number[rank, : w.told.n[rank]] = -1
     status = _list_known(w, piece, limit)
-    i = take_before(w, piece, limit) if status == OK else np.int64(-1)
-    while i >= 0:
-        own = own_event(w.model, i, piece.start, now)
-        if own >= limit:
-            schedule(w, piece, i, now - 1)
-        elif slot_of(w, i) < 0:
-            status = put(w, i)
-            if status == OK:
-                status = find(w, piece, c[Counter.SLOTS] - 1, own, limit)
-            else:
-                schedule(w, piece, i, now - 1)
-        i = take_before(w, piece, limit) if status == OK else np.int64(-1)
+    n = np.int64(BATCH)
+    while status == OK and n == BATCH:
+        n, status = _batch(w, piece, now, limit)
     if status == OK:
         status = find_all(w, piece, now, limit)
     if status == OK and c[Counter.FULL]:

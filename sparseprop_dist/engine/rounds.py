@@ -14,7 +14,7 @@ from .watch import read_until
 
 FEW, MANY = 2, 2
 """A window that was settled in so few rounds may be longer next time; in more than the second, it must be shorter."""
-FEW_APART, MANY_APART = 3, 4
+FEW_APART, MANY_APART = 3, 3
 """The same of a window that is settled neuron by neuron."""
 
 

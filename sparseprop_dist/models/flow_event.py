@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparseprop_dist.jit import bits_float, float_bits, implements, inner
+from sparseprop_dist.jit import bits_float, float_bits, implements, inner, prefetch
 from sparseprop_dist.models.flow_cells import BELOW_ONE, MANTISSA, ONE
 from sparseprop_dist.models.flow_record import (
     ANCHOR,
@@ -39,6 +39,7 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    fetch,
     in_order_only,
     is_resting,
     mark,
@@ -303,6 +304,11 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
 
 
 in_order_only(FlowRecord)
+
+
+@implements(fetch, FlowRecord)
+def _fetch(model, i):
+    prefetch(model.y, i)
 
 
 @implements(is_resting, FlowRecord)

@@ -26,6 +26,7 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
+    fetch,
     inhibit,
     is_resting,
     mark,
@@ -265,6 +266,11 @@ def _set_apart(model, i):
 @implements(inhibit, DrivenLIFRecord)
 def _inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
     return inhibit(model.lif, first, alike, words, begin, stop, weight, weights, sign, start, offset, met)
+
+
+@implements(fetch, DrivenLIFRecord)
+def _fetch(model, i):
+    fetch(model.lif, i)
 
 
 @implements(is_resting, DrivenLIFRecord)

@@ -14,7 +14,7 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import exp_to_quarter, expm1_ratio
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import implements, inline, inner, python_body
+from sparseprop_dist.jit import implements, inline, inner, prefetch, python_body
 from sparseprop_dist.models.lif_psc_exp_flow import Flow, first_above, may_reach
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, RESOLUTION
 from sparseprop_dist.models.protocol import (
@@ -26,6 +26,7 @@ from sparseprop_dist.models.protocol import (
     act,
     beyond,
     carry,
+    fetch,
     is_resting,
     mark,
     own_event,
@@ -240,6 +241,11 @@ def _save(model, first, n, copy):
 @implements(restore, LIFPscExpRecord)
 def _restore(model, i, copy, k):
     model.v[i], model.x[i], model.y[i], model.release[i] = copy[0, k], copy[1, k], copy[2, k], copy[3, k]
+
+
+@implements(fetch, LIFPscExpRecord)
+def _fetch(model, i):
+    prefetch(model.v, i)
 
 
 @implements(is_resting, LIFPscExpRecord)

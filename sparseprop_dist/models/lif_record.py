@@ -14,7 +14,7 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, python_body
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, prefetch, python_body
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -23,6 +23,7 @@ from sparseprop_dist.models.protocol import (
     act,
     beyond,
     carry,
+    fetch,
     is_resting,
     mark,
     own_event,
@@ -295,6 +296,11 @@ def _potential(model, i, start, offset):
     away = offset - model.half
     j = i * model.various
     return model.rest[j] + (model.y[i] + model.slope[j] * away) * exp_frame(-away * model.rate[j]) / model.gain[j]
+
+
+@implements(fetch, LIFRecord)
+def _fetch(model, i):
+    prefetch(model.y, i)
 
 
 @implements(is_resting, LIFRecord)

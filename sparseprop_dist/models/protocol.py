@@ -105,6 +105,12 @@ def mark(model, i):
 
 
 @protocol
+def fetch(model, i):
+    """Ask for the state of neuron ``i`` ahead of its use."""
+    raise NotImplementedError
+
+
+@protocol
 def is_resting(model, i):
     """Is neuron ``i`` refractory?"""
     raise NotImplementedError

@@ -11,8 +11,11 @@ from typing import Any, ClassVar
 
 from sparseprop_dist.distributions import Distribution, Given
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
+from sparseprop_dist.models.protocol import in_order_only
 from sparseprop_dist.models.qif_course import QIFCourse
 from sparseprop_dist.models.qif_record import QIFRecord
+
+in_order_only(QIFRecord)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import FRAMES, TICK, ticks
 from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
-from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit, prefetch
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -27,7 +27,7 @@ from sparseprop_dist.models.protocol import (
     beyond,
     candidates,
     carry,
-    in_order_only,
+    fetch,
     is_resting,
     mark,
     own_event,
@@ -335,7 +335,9 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     return m
 
 
-in_order_only(QIFRecord)
+@implements(fetch, QIFRecord)
+def _fetch(model, i):
+    prefetch(model.r, i)
 
 
 @implements(is_resting, QIFRecord)
