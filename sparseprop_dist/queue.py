@@ -55,13 +55,13 @@ def put(node, head, bucket, i):
     """Add neuron ``i`` to a bucket; return False if there is no room."""
     k = head[FREE]
     if k >= 0:
-        head[FREE] = node[1, k]
+        head[FREE] = node[k, 1]
     else:
         k = head[UNUSED]
-        if k == node.shape[1]:
+        if k == node.shape[0]:
             return False
         head[UNUSED] = k + 1
-    node[0, k], node[1, k] = i, head[bucket]
+    node[k, 0], node[k, 1] = i, head[bucket]
     head[bucket] = k
     return True
 
@@ -72,7 +72,7 @@ def take(node, head, bucket):
     k = head[bucket]
     if k < 0:
         return -1
-    head[bucket] = node[1, k]
-    node[1, k] = head[FREE]
+    head[bucket] = node[k, 1]
+    node[k, 1] = head[FREE]
     head[FREE] = k
-    return node[0, k]
+    return node[k, 0]

@@ -39,7 +39,7 @@ class Part:
     slab_bits: int
     piece_bits: int  # log2 of the ticks in a piece, at most, but for the smallest delay
     n_synapses: int
-    needs: np.ndarray  # bool (n_neurons,), the neurons whose spikes this rank must know of
+    needs: np.ndarray  # bool (n_neurons,), the neurons of whose spikes this rank must be told after a window
     numbers: np.ndarray  # int64, see `stored.Built`
 
     @property

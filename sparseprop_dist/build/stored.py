@@ -26,6 +26,10 @@ class Format(NamedTuple):
     delay: int  # ticks, of all synapses, where they agree
 
 
+INSTANT = Format(WIDE, 0, 0)
+"""Without delay."""
+
+
 class Rows(NamedTuple):
     """One projection on this rank."""
 
@@ -100,9 +104,11 @@ def one_weight(projection: Projection) -> float:
 
 
 def needs(network: Network, todo: list[Rows], row_ptr: np.ndarray) -> np.ndarray:
-    """Return which neurons have synapses onto this rank."""
+    """Return of which neurons this rank must be told after a window: those with synapses onto it that have a delay."""
     found = np.zeros(network.n_neurons, bool)
     for rows in todo:
+        if rows.format == INSTANT:
+            continue
         targets = np.full(rows.n_rows, rows.limits is not None and (rows.places == DRAWN).any())
         for block in np.flatnonzero(rows.places >= 0):
             targets |= np.diff(row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]) > 0

@@ -19,7 +19,7 @@ from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, WIDE, Blocks, Synapses
 from .procedural import build_drawn, expected, is_drawn, limits
 from .rows import count, fill, sort_rows
-from .stored import ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
+from .stored import INSTANT, ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
 
 WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32}
 
@@ -215,7 +215,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: 
         kind=np.array([rows.format.kind for rows, _, _ in pathways], np.uint8),
         weighted=np.array([rows.weighted for rows, _, _ in pathways], np.uint8),
         train=np.array([train for _, _, train in pathways], np.uint8),
-        instant=np.array([rows.format == Format(WIDE, 0, 0) and not train for rows, _, train in pathways], np.uint8),
+        instant=np.array([rows.format == INSTANT and not train for rows, _, train in pathways], np.uint8),
         weight=np.array([one_weight(rows.projection) for rows, _, _ in pathways], np.float64),
         largest=np.zeros(len(pathways)),
         delay=bounds[:, 0].copy(),

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..jit import inner, merged, prefetch
 from ..models.protocol import UNKNOWN, candidates, fetch, is_resting, mark, own_event
-from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
+from ..queue import BUCKETS, LOCAL_BITS, UNUSED, clear, pop, push, put, take
 from ..state import NO_TRIGGER, Counter
 from .arrivals import row_of
 
@@ -20,6 +20,8 @@ LINE = 16
 """Words in a line of the cache."""
 SOON = 8
 """Neurons ahead of the one at hand whose entry is fetched."""
+MOST_FETCHED = 8192
+"""Entries that are fetched at once, 8 a line: a core has room for tens of lines on their way, and 512 kB beside."""
 MOST_LINES = 64
 """Lines of a row that are fetched ahead; what follows them the processor finds by itself."""
 
@@ -134,8 +136,8 @@ def fetch_one(w):
     """Fetch the rows of the next entry of the bucket after the one at hand: one for each that is taken, as memory can follow."""
     k = w.counters[Counter.AHEAD]
     if k >= 0:
-        fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(w.scratch.node[0, k])))
-        w.counters[Counter.AHEAD] = w.scratch.node[1, k]
+        fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(w.scratch.node[k, 0])))
+        w.counters[Counter.AHEAD] = w.scratch.node[k, 1]
 
 
 @merged
@@ -146,12 +148,12 @@ def open_bucket(w, piece):
     if bucket + 2 < BUCKETS:
         k = scratch.head[bucket + 2]
         while k >= 0:
-            i = np.int64(scratch.node[0, k])
+            i = np.int64(scratch.node[k, 0])
             fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, i))
             prefetch(scratch.own, 2 * i)
             prefetch(scratch.fired, i)
             fetch(w.model, i)
-            k = scratch.node[1, k]
+            k = scratch.node[k, 1]
         while w.counters[Counter.AHEAD] >= 0:
             fetch_one(w)
         w.counters[Counter.AHEAD] = scratch.head[bucket + 1]
@@ -181,43 +183,53 @@ def open_until(w, piece, offset):
 
 
 @merged
-def take_before(w, piece, limit):
-    """Take off any entry before ``limit``, in no order; return its neuron, -1 if there is none. Entries are of a tick at which the neuron
-    may act, or earlier than that."""
-    scratch, c = w.scratch, w.counters
-    while c[Counter.HEAP] > 0 and next_own(w, piece) < limit:
-        i = take_own(w, piece, next_own(w, piece))
-        if i >= 0:
-            return i
-    while c[Counter.BUCKET] < BUCKETS - 1 and piece.a + ((c[Counter.BUCKET] + 1) << piece.shift) < limit:
-        bucket = c[Counter.BUCKET] + 1
-        i = np.int64(take(scratch.node, scratch.head, bucket))
-        if i < 0:
-            _fetch_states(w, bucket + 2)
-            c[Counter.BUCKET] = bucket
-            continue
-        offset = scratch.own[i, 0] - piece.start
-        if (offset - piece.a) >> piece.shift != bucket:
-            continue
-        if offset < limit:
-            scratch.own[i, 0] = -1
-            return i
-        if c[Counter.HEAP] == scratch.heap.size:
-            c[Counter.FULL] = 1
-            break
-        c[Counter.HEAP] = push(scratch.heap, c[Counter.HEAP], (offset - piece.a) << LOCAL_BITS | i)
-    return np.int64(-1)
+def fetch_lists(w):
+    """Fetch the lists of the buckets, unless they are long: they lie in the order of the neurons, and each entry says where the next is."""
+    for k in range(0, min(w.scratch.head[UNUSED], MOST_FETCHED), 8):
+        prefetch(w.scratch.node, 2 * np.int64(k))
 
 
 @merged
-def _fetch_states(w, bucket):
-    """Fetch what entering and leaving the lists reads of the neurons of a bucket."""
-    k = w.scratch.head[bucket] if bucket < BUCKETS else -1
-    while k >= 0:
-        i = np.int64(w.scratch.node[0, k])
-        prefetch(w.scratch.own, 2 * i)
+def _take_entries(w, piece, limit, entries):
+    """Take entries before ``limit`` off heap and buckets, in no order, and fetch what they are of; return their number, at most the room."""
+    scratch, c, n = w.scratch, w.counters, 0
+    while n < entries.size and c[Counter.HEAP] > 0 and next_own(w, piece) < limit:
+        entries[n] = scratch.heap[0] & LOCAL_MASK
+        c[Counter.HEAP] = pop(scratch.heap, c[Counter.HEAP])
+        n += 1
+    while n < entries.size and c[Counter.BUCKET] < BUCKETS - 1 and piece.a + ((c[Counter.BUCKET] + 1) << piece.shift) < limit:
+        i = np.int64(take(scratch.node, scratch.head, c[Counter.BUCKET] + 1))
+        if i < 0:
+            c[Counter.BUCKET] += 1
+            continue
+        prefetch(scratch.own, 2 * i)
         fetch(w.model, i)
-        k = w.scratch.node[1, k]
+        entries[n] = i
+        n += 1
+    return n
+
+
+@merged
+def take_before(w, piece, now, limit, neurons):
+    """Take neurons that may act in [now, limit) off the lists, in no order, and write them to ``neurons``; return how many entries that
+    took, fewer than there is room if there are no more, and the number of neurons."""
+    scratch, c = w.scratch, w.counters
+    taken, n = _take_entries(w, piece, limit, neurons), 0
+    for k in range(taken):
+        i = neurons[k]
+        offset = scratch.own[i, 0] - piece.start
+        if offset < now:
+            continue
+        if offset < limit:
+            scratch.own[i, 0] = -1
+            neurons[n] = i
+            n += 1
+        elif (offset - piece.a) >> piece.shift <= c[Counter.BUCKET] + 1:  # the bucket at hand goes on after the limit
+            if c[Counter.HEAP] == scratch.heap.size:
+                c[Counter.FULL] = 1
+            else:
+                c[Counter.HEAP] = push(scratch.heap, c[Counter.HEAP], (offset - piece.a) << LOCAL_BITS | i)
+    return taken, n
 
 
 @merged

@@ -9,12 +9,12 @@ what it does is found anew. So what a round changes costs what it changes. `tick
 import numpy as np
 
 from ..errors import OK, ONLY_IN_ORDER, QUEUE_FULL, SLOTS_FULL, SPIKES_FULL
-from ..jit import bits_float, inner, merged
-from ..models.protocol import inhibit, own_event, restore
+from ..jit import bits_float, inner, merged, prefetch
+from ..models.protocol import fetch, inhibit, own_event, restore
 from ..queue import LOCAL_BITS
 from ..state import ANEW, BEGUN, HEAD, NO_ROWS, NONE, Counter
 from . import messages
-from .agenda import LOCAL_MASK, again, fetch_pointers, fetch_rows, schedule, take_before
+from .agenda import LOCAL_MASK, SOON, again, fetch_lists, fetch_pointers, fetch_rows, schedule, take_before
 from .arrivals import row_of
 from .emission import emit, sort_spikes
 from .messages import LOW
@@ -50,15 +50,10 @@ def _list_known(w, piece, limit):
 
 @merged
 def _batch(w, piece, now, limit):
-    """Set apart a batch of those neurons that may act before ``limit``; return their number, and a status. What each will do is asked
-    first, so that the answers do not wait for each other."""
-    neuron, own, n, status = w.scratch.chunk[0], w.scratch.chunk[1], np.int64(0), np.int64(OK)
-    while n < BATCH:
-        i = take_before(w, piece, limit)
-        if i < 0:
-            break
-        neuron[n] = i
-        n += 1
+    """Set apart a batch of those neurons that may act before ``limit``; return the number of entries looked at, and a status. What each
+    will do is asked first, so that the answers do not wait for each other."""
+    neuron, own, status = w.scratch.chunk[0, :BATCH], w.scratch.chunk[1], np.int64(OK)
+    taken, n = take_before(w, piece, now, limit, neuron)
     for k in range(n):
         own[k] = own_event(w.model, neuron[k], piece.start, now)
     for k in range(n):
@@ -68,7 +63,7 @@ def _batch(w, piece, now, limit):
                 status = find(w, piece, w.counters[Counter.SLOTS] - 1, own[k], limit)
                 continue
         schedule(w, piece, neuron[k], now - 1)
-    return n, status
+    return taken, status
 
 
 @inner
@@ -80,10 +75,11 @@ def begin(w, piece, now, limit):
     c[Counter.APART], c[Counter.FORGET], c[Counter.GONE], c[Counter.AHEAD] = BEGUN, 1, 0, -1
     for rank in range(w.told.n.size):
         w.told.number[rank, : w.told.n[rank]] = -1
+    fetch_lists(w)
     status = _list_known(w, piece, limit)
-    n = np.int64(BATCH)
-    while status == OK and n == BATCH:
-        n, status = _batch(w, piece, now, limit)
+    taken = BATCH
+    while status == OK and taken == BATCH:
+        taken, status = _batch(w, piece, now, limit)
     if status == OK:
         status = find_all(w, piece, now, limit)
     if status == OK and c[Counter.FULL]:
@@ -264,6 +260,9 @@ def end(w, piece, limit):
     c[Counter.VOLUME] += alive
     n_slots, c[Counter.SLOTS] = c[Counter.SLOTS], 0
     for slot in range(n_slots):
+        ahead = slots.neuron[min(slot + SOON, n_slots - 1)]
+        prefetch(w.scratch.own, 2 * ahead)
+        fetch(w.model, ahead)
         i, k = slots.neuron[slot], slots.made[slot]
         while k >= 0:
             gid, trigger_gid = np.int32(slots.gids[k] >> 32), np.int32(slots.gids[k] & LOW)

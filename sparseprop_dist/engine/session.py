@@ -95,7 +95,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         fired=np.full(n_neurons if whole else 0, -1, np.int64),
         found=np.zeros(2 * room, np.int32),
         touched=np.zeros(part.synapses.longest, np.int64),
-        node=np.zeros((2, 2 * room), np.int32),
+        node=np.zeros((2 * room, 2), np.int32),
         head=np.zeros(BUCKETS + 2, np.int32),
         loud=np.zeros((3, capacity), np.int64),
         sorted=np.zeros((3, capacity), np.int64),
@@ -220,7 +220,7 @@ class Session:
 
     def widen(self) -> None:
         """Double the room to enter when neurons act; what was entered is lost."""
-        heap, node = np.zeros(2 * self.scratch.heap.size, np.int64), np.zeros((2, 2 * self.scratch.node.shape[1]), np.int32)
+        heap, node = np.zeros(2 * self.scratch.heap.size, np.int64), np.zeros((2 * len(self.scratch.node), 2), np.int32)
         self.scratch = self.scratch._replace(heap=heap, node=node)
 
     def _grow_flight(self, needed: int) -> None:
