@@ -17,7 +17,7 @@ import numpy as np
 
 from .engine.together import plain_wire
 from .errors import InputError, SimulationError
-from .state import Wire
+from .meeting import Wire
 
 T = TypeVar("T")
 MEET_SECONDS = 3.0

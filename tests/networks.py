@@ -288,7 +288,7 @@ def shrink(session: Session, capacity: int) -> None:
 def tighten(session: Session) -> None:
     """Leave no room for entries of the queue that are void: one for each neuron is all that must fit."""
     n = session.scratch.fired.size
-    session.scratch = session.scratch._replace(heap=np.zeros(n, np.int64), node=np.zeros((2, n), np.int32))
+    session.scratch = session.scratch._replace(heap=np.zeros(n, np.int64), node=np.zeros((n, 2), np.int32))
 
 
 def plain(spikes: np.ndarray) -> Spikes:

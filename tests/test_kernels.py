@@ -264,7 +264,7 @@ def test_the_heap_against_heapq() -> None:
 def test_buckets_against_lists() -> None:
     """Nodes of entries that were taken are used again, so that there is room for as many as there are nodes."""
     draw = np.random.default_rng(5)
-    node, head = np.zeros((2, 50), np.int32), np.zeros(BUCKETS + 2, np.int32)
+    node, head = np.zeros((50, 2), np.int32), np.zeros(BUCKETS + 2, np.int32)
     for _ in range(3):
         clear(head)
         reference: dict[int, list[int]] = {}

@@ -20,6 +20,7 @@ ROWS: list[tuple[int, str]] = [
     (0, "jit by_address"),
     (0, "elementary quantile clock queue"),
     (0, "random exact_sum"),
+    (1, "meeting"),
     (1, "pools distributions state"),
     (1, "models.parameters"),
     (1, "rules"),

@@ -15,10 +15,11 @@ from networks import Run, absolute, session_of, shortest_delay, whole
 
 from sparseprop_dist.description import Network
 from sparseprop_dist.engine import instant
-from sparseprop_dist.engine.session import SPIKE
+from sparseprop_dist.engine.session import SPIKE, Session
 from sparseprop_dist.engine.together import ROOM, Together, plain_wire
 from sparseprop_dist.errors import SimulationError
-from sparseprop_dist.state import CHANGED, WISH, Counter
+from sparseprop_dist.meeting import CHANGED, WISH
+from sparseprop_dist.state import Counter
 
 PATIENCE = 60.0
 """Seconds that a rank waits for the others, before the test fails."""
@@ -71,11 +72,15 @@ class Ranks:
         return agreed
 
 
-def emitted_together(network: Network, until: float, n: int, run: Run | None = None, length: int = 0) -> np.ndarray:
-    """As `networks.emitted`, on `n` ranks; ``length``: ticks, of the first window that is settled."""
+def emitted_together(
+    network: Network, until: float, n: int, run: Run | None = None, length: int = 0, seen: list[Session] | None = None
+) -> np.ndarray:
+    """As `networks.emitted`, on `n` ranks; ``length``: ticks, of the first window that is settled. ``seen`` gets the sessions."""
     run = run or Run(instant)
     ranks = Ranks(n)
     sessions = [session_of(network, run, n, rank) for rank in range(n)]
+    if seen is not None:
+        seen += sessions
     bits = min(session.piece_bits for session in sessions)
     end = oracle.to_ticks(until)
     window = min(shortest_delay(whole(network)), end if run.window is None else max(1, oracle.to_ticks(run.window)))

@@ -191,7 +191,8 @@ def fetch_lists(w):
 
 @merged
 def _take_entries(w, piece, limit, entries):
-    """Take entries before ``limit`` off heap and buckets, in no order, and fetch what they are of; return their number, at most the room."""
+    """Take entries before ``limit`` off heap and buckets, in no order, as far as there is room, and fetch what they are of; return their
+    number."""
     scratch, c, n = w.scratch, w.counters, 0
     while n < entries.size and c[Counter.HEAP] > 0 and next_own(w, piece) < limit:
         entries[n] = scratch.heap[0] & LOCAL_MASK

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import OK, ONLY_IN_ORDER, QUEUE_FULL, SLOTS_FULL, SPIKES_FULL
 from ..jit import bits_float, inner, merged, prefetch
+from ..meeting import ANEW, BEGUN, HEAD, NONE
 from ..models.protocol import fetch, inhibit, own_event, restore
 from ..queue import LOCAL_BITS
-from ..state import ANEW, BEGUN, HEAD, NO_ROWS, NONE, Counter
+from ..state import NO_ROWS, Counter
 from . import messages
 from .agenda import LOCAL_MASK, SOON, again, fetch_lists, fetch_pointers, fetch_rows, schedule, take_before
 from .arrivals import row_of
@@ -94,6 +95,8 @@ def _deliver_block(w, piece, n, sign, p, block, row):
     """Deliver a spike to a block, or take it back; return a status. After SLOTS_FULL it is delivered, but not all have its arrival."""
     slots, first = w.slots, w.blocks.first[block]
     begin, stop = words_of(w.synapses, w.blocks, p, block, row)
+    if begin == stop:
+        return np.int64(OK)
     weights, weight, met = w.synapses.weights[:0], w.synapses.weight[p], w.scratch.touched
     if w.synapses.weighted[p]:
         own = w.synapses.weight_base[p, block] - w.synapses.base[p, block]

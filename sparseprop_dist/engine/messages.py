@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import NOT_SENT, OK, ROUND_FULL, WIRE_FULL
 from ..jit import allgather, inner, merged
-from ..state import CHANGED, FAILED, HEAD, NO_TRIGGER, NONE, ORDERED, QUIET, WORDS, Counter
+from ..meeting import CHANGED, FAILED, HEAD, NONE, ORDERED, QUIET, WORDS
+from ..state import NO_TRIGGER, Counter
 
 LOW = (1 << 32) - 1
 GAPS = (701, 301, 132, 57, 23, 10, 4, 1)

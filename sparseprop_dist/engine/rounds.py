@@ -7,7 +7,8 @@ import numpy as np
 
 from ..errors import MEET, OK, ONLY_IN_ORDER, RUN_FAILED, WIRE_FULL
 from ..jit import merged, njit
-from ..state import CHANGED, FAILED, HEARD, MET, NONE, OPEN, ORDERED, TO_TELL, TOLD, WISH, Counter
+from ..meeting import CHANGED, FAILED, HEARD, MET, NONE, OPEN, ORDERED, TO_TELL, TOLD, WISH
+from ..state import Counter
 from . import apart, messages, rerun
 from .instant import wished
 from .watch import read_until

@@ -12,10 +12,11 @@ import numpy as np
 from ..build.part import Part
 from ..clock import FRAMES, ORIGIN_SPAN, TICK, ticks
 from ..errors import CASCADE, EVENTS_FULL, OK, SPIKES_FULL, STATE_OVERFLOW, SimulationError
+from ..meeting import WORDS, Log, Remote, Slots, Told
 from ..models.mixed import members
 from ..models.protocol import CELLS, STATES, sums
 from ..queue import BUCKETS
-from ..state import CHUNK, NO_TRIGGER, WORDS, Counter, Emitted, Flight, Log, Remote, Scratch, Slots, Told, Watch, Work
+from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch, Watch, Work
 from .states import restore_all, save_all
 from .watch import nothing, read_until
 

@@ -3,10 +3,10 @@
 Without a delay there is no time in which ranks cannot surprise each other. Sparsity gives one: in a short window few spikes meet a neuron
 that is itself about to fire. So for each window
 
-1. every rank tells the spikes that its neurons will make if nothing else happens (`agenda.foreseen`);
-2. it runs the window with what the others told (`instant.run`), and tells what its neurons then did;
-3. where the others now say something else, it takes back what it did from there on (`tick.take_back`), and runs again;
-4. when no rank says anything new, the window is settled.
+1. every rank tells the spikes that its neurons will make if nothing else happens;
+2. it finds what its neurons do, given what the others told: neuron by neuron where that can be done (`apart`), else by running the window
+   and, where the others say something else, taking back what it did from there on (`rerun`); and tells what that changes;
+3. when no rank says anything new, the window is settled.
 
 Why it is right: let S be the spikes told, Phi(S) what neurons do given S. What Phi(S) holds up to some event depends on S before that
 event alone, so each round settles at least the next event, and S = Phi(S) has one solution, the sequence of the ordered schedule. No spike
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, SLOTS_FULL, WIRE_FULL, SimulationError
-from ..state import OPEN, Counter, Piece, Remote, Told, Watch, Wire
+from ..meeting import OPEN, Remote, Told, Wire
+from ..state import Counter, Piece, Watch
 from . import instant, rounds
 from .agenda import again
 from .session import Session, empty_log, empty_remote, empty_slots, empty_told
