@@ -25,6 +25,8 @@ OPEN, TO_TELL, TOLD, MET, HEARD = 0, 1, 2, 3, 4
 they are taken note of."""
 
 
+BEGIN, TELL, RESPOND, END = 0, 1, 2, 3
+"""Steps of a window: begin it, and find what there is to tell; write a message; find what changes by what was heard; end it."""
 NONE, BEGUN, ANEW = 0, 1, 2
 """Values of ``Counter.APART``."""
 

@@ -72,7 +72,7 @@ def on_ranks(network: Network, n: int, run: Run | None = None, length: int = 0) 
     return spikes, not any(session.counters[Counter.INORDER] for session in seen)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] if name == "stepped" else []) for name in NETWORKS])
 def test_spikes_are_those_of_one_rank(name: str) -> None:
     network = NETWORKS[name]()
     expected = emitted(network, UNTIL, Run(instant))

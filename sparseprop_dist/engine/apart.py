@@ -9,9 +9,9 @@ what it does is found anew. So what a round changes costs what it changes. `tick
 import numpy as np
 
 from ..errors import OK, ONLY_IN_ORDER, QUEUE_FULL, SLOTS_FULL, SPIKES_FULL
-from ..jit import bits_float, inner, merged, prefetch
-from ..meeting import ANEW, BEGUN, HEAD, NONE
-from ..models.protocol import fetch, inhibit, own_event, restore
+from ..jit import bits_float, inner, merged, overloaded, prefetch, protocol
+from ..meeting import ANEW, BEGIN, BEGUN, END, HEAD, NONE, RESPOND, TELL
+from ..models.protocol import ORDERED, fetch, inhibit, own_event, restore
 from ..queue import LOCAL_BITS
 from ..state import NO_ROWS, Counter
 from . import messages
@@ -67,8 +67,8 @@ def _batch(w, piece, now, limit):
     return taken, status
 
 
-@inner
-def begin(w, piece, now, limit):
+@merged
+def _begin(w, piece, now, limit):
     """Begin the window [now, limit): set neurons apart, and find what they do if no other spike arrives; return a status. One other than OK
     has undone everything."""
     c = w.counters
@@ -180,15 +180,10 @@ def _take_in(w, rank):
     return np.int64(OK)
 
 
-@inner
-def respond(w, piece, now, limit, rank):
+@merged
+def _respond(w, piece, now, limit, rank):
     """Take in what the other ranks tell, and find what that changes; return a status. One other than OK has undone everything."""
-    c, status = w.counters, np.int64(OK)
-    if c[Counter.APART] == ANEW:
-        status = begin(w, piece, now, limit)
-        if status != OK:
-            return status
-    status = _take_in(w, rank)
+    c, status = w.counters, _take_in(w, rank)
     while status == OK and c[Counter.TODO] > 0:
         if c[Counter.VOLUME] + c[Counter.KNOWN] >= w.synapses.safe:
             status = np.int64(ONLY_IN_ORDER)
@@ -202,10 +197,10 @@ def respond(w, piece, now, limit, rank):
 
 
 @merged
-def tell(w, wire):
+def _tell(w, wire):
     """Tell what is new of the spikes of the neurons set apart; return a status."""
     c, slots, forget = w.counters, w.slots, w.counters[Counter.FORGET]
-    status = messages.begin(w, wire, c[Counter.NEWS])
+    status = np.int64(messages.begin(w, wire, c[Counter.NEWS]))
     if status != OK:
         return status
     for k in range(0 if forget else c[Counter.NEWS]):
@@ -222,7 +217,7 @@ def tell(w, wire):
     again_anew = forget != 0 and c[Counter.ROUNDS] > c[Counter.ROUNDS_BEFORE]
     c[Counter.NEWS], c[Counter.CHANGED] = 0, np.int64(c[Counter.OUT] > HEAD or again_anew)
     messages.end(w, wire)
-    return OK
+    return np.int64(OK)
 
 
 @inner
@@ -252,8 +247,8 @@ def _alive(w):
     return alive
 
 
-@inner
-def end(w, piece, limit):
+@merged
+def _end(w, piece, limit):
     """End the window: let the neurons set apart take part again, and emit their spikes. Return SPIKES_FULL, and do nothing, if there is no
     room for these."""
     c, slots, alive = w.counters, w.slots, _alive(w)
@@ -279,3 +274,32 @@ def end(w, piece, limit):
     if c[Counter.FULL]:
         again(w, piece, limit - 1)
     return np.int64(OK)
+
+
+@protocol
+def step(model, w, piece, wire, what):
+    """Do a step of the window [SETTLED, LIMIT), see `meeting.BEGIN`; return a status. `model` is that of `w`."""
+    return _step(model, w, piece, wire, what)
+
+
+def _step(model, w, piece, wire, what):
+    now, limit, status = w.counters[Counter.SETTLED], w.counters[Counter.LIMIT], np.int64(OK)
+    if what == BEGIN or (what == RESPOND and w.counters[Counter.APART] == ANEW):
+        status = _begin(w, piece, now, limit)
+    if what == RESPOND and status == OK:
+        status = _respond(w, piece, now, limit, wire.rank)
+    if what == TELL:
+        status = _tell(w, wire)
+    if what == END:
+        status = _end(w, piece, limit)
+    return status
+
+
+def _no_step(model, w, piece, wire, what):
+    w.counters[Counter.INORDER] = 1
+    return np.int64(ONLY_IN_ORDER)
+
+
+# what a model cannot do is not compiled for it: half a minute
+overloaded(step, _step, lambda kind: kind is not None and kind not in ORDERED)
+overloaded(step, _no_step, lambda kind: kind in ORDERED)

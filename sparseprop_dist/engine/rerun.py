@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, QUEUE_FULL, ROUND_FULL, STATE_OVERFLOW
 from ..jit import inner, merged
+from ..meeting import BEGIN, END, RESPOND, TELL
 from ..state import NO_ROWS, Counter
 from . import messages
 from .agenda import fetch_pointers, fetch_rows, foreseen
@@ -17,8 +18,8 @@ from .procedural import words_of
 from .tick import take_back
 
 
-@inner
-def guess(w, piece, now, limit, wire):
+@merged
+def _guess(w, piece, now, limit, wire):
     """Tell the spikes foreseen in the window [now, limit); return a status."""
     box, distinct = w.told.box, np.int64(0)
     n = foreseen(w, piece, now, limit, box)
@@ -70,7 +71,7 @@ def _leave(w, piece):
 
 
 @merged
-def tell(w, piece, wire):
+def _tell(w, piece, wire):
     """Tell the own spikes of the window, if it was run anew (CHANGED) and they are not those told before; return a status."""
     e, told, first = w.emitted, w.told.spike[wire.rank], w.counters[Counter.WINDOW]
     n = w.counters[Counter.EMITTED] - first
@@ -92,8 +93,8 @@ def tell(w, piece, wire):
     return OK
 
 
-@inner
-def respond(w, piece, now, limit, rank):
+@merged
+def _respond(w, piece, now, limit, rank):
     """Take in what the other ranks tell, and run anew what that changes; return a status.
 
     SPIKES_FULL, LOG_FULL and QUEUE_FULL are mended and the call repeated. A run that fails (a cascade, an overflow) is not a failure until
@@ -129,8 +130,8 @@ def respond(w, piece, now, limit, rank):
     return OK
 
 
-@inner
-def count_arrivals(w, recurrent):
+@merged
+def _count_arrivals(w, recurrent):
     """Count the arrivals of the window, of which there were ``recurrent`` before it."""
     n = np.int64(0)
     for s in range(w.counters[Counter.WINDOW], w.counters[Counter.EMITTED]):
@@ -151,3 +152,18 @@ def _arrivals(synapses, blocks, gid):
                 begin, stop = words_of(synapses, blocks, p, block, row)
                 n += stop - begin
     return n
+
+
+@inner
+def step(w, piece, wire, what):
+    """Do a step of the window [SETTLED, LIMIT), see `meeting.BEGIN`; return a status."""
+    now, limit, status = w.counters[Counter.SETTLED], w.counters[Counter.LIMIT], np.int64(OK)
+    if what == BEGIN:
+        status = np.int64(_guess(w, piece, now, limit, wire))
+    if what == TELL:
+        status = np.int64(_tell(w, piece, wire))
+    if what == RESPOND:
+        status = np.int64(_respond(w, piece, now, limit, wire.rank))
+    if what == END:
+        _count_arrivals(w, w.counters[Counter.BEFORE])
+    return status

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import MEET, OK, ONLY_IN_ORDER, RUN_FAILED, WIRE_FULL
 from ..jit import merged, njit
-from ..meeting import CHANGED, FAILED, HEARD, MET, NONE, OPEN, ORDERED, TO_TELL, TOLD, WISH
+from ..meeting import ANEW, BEGIN, CHANGED, END, FAILED, HEARD, MET, NONE, OPEN, ORDERED, RESPOND, TELL, TO_TELL, TOLD, WISH
 from ..state import Counter
 from . import apart, messages, rerun
 from .instant import wished
@@ -20,8 +20,8 @@ FEW_APART, MANY_APART = 3, 3
 
 
 @merged
-def _open(w, piece, wire):
-    """Begin the next window: read what is watched, say how far it goes, and find what to tell first. Return a status."""
+def _open(w, piece):
+    """Open the next window: read what is watched, and say how far it goes."""
     c, watch = w.counters, w.scratch.watch
     now = c[Counter.SETTLED]
     row = read_until(w.model, watch, c[Counter.WATCHED], piece.start, now)
@@ -35,43 +35,13 @@ def _open(w, piece, wire):
     c[Counter.WINDOW], c[Counter.LOG] = c[Counter.EMITTED], 0
     c[Counter.REMOTE], c[Counter.REMOTES] = 0, 0
     c[Counter.DONE], c[Counter.FAILED], c[Counter.CHANGED] = now, OK, 1
+    c[Counter.APART] = NONE if c[Counter.INORDER] else ANEW
     w.told.n[:] = 0
-    if c[Counter.INORDER] == 0:
-        status = apart.begin(w, piece, now, c[Counter.LIMIT])
-        if status == OK:
-            c[Counter.PHASE] = TO_TELL
-        if status != ONLY_IN_ORDER:
-            return status
-    c[Counter.APART] = NONE
-    status = rerun.guess(w, piece, now, c[Counter.LIMIT], wire)
-    if status == OK:
-        c[Counter.PHASE] = TOLD
-    return status
 
 
 @merged
-def _respond(w, piece, rank):
-    """Find what changes by what was heard; return a status. One other than OK is mended and the call repeated."""
-    c, status = w.counters, np.int64(ONLY_IN_ORDER)
-    if c[Counter.APART] != NONE:
-        status = apart.respond(w, piece, c[Counter.SETTLED], c[Counter.LIMIT], rank)
-    if status == ONLY_IN_ORDER:
-        status = rerun.respond(w, piece, c[Counter.SETTLED], c[Counter.LIMIT], rank)
-    if status == OK:
-        c[Counter.PHASE] = TO_TELL
-    return status
-
-
-@merged
-def _close(w, piece):
-    """End a window that is settled, and choose the length of the next one; return a status."""
-    c = w.counters
-    if c[Counter.APART] != NONE:
-        status = apart.end(w, piece, c[Counter.LIMIT])
-        if status != OK:
-            return status
-    else:
-        rerun.count_arrivals(w, c[Counter.BEFORE])
+def _close(c):
+    """The window is settled: choose the length of the next one."""
     few, many = (FEW, MANY) if c[Counter.MOST] & ORDERED else (FEW_APART, MANY_APART)
     rounds, length = c[Counter.ROUNDS] - c[Counter.ROUNDS_BEFORE], c[Counter.LENGTH]
     if rounds > many:
@@ -81,7 +51,28 @@ def _close(w, piece):
     c[Counter.WINDOWS] += 1
     c[Counter.AGREED] = c[Counter.MOST] & WISH & ~ORDERED
     c[Counter.SETTLED], c[Counter.PHASE] = c[Counter.LIMIT], OPEN
-    return OK
+
+
+@merged
+def _next(w, piece):
+    """Return the next step of the window; open the next one if there is none."""
+    c = w.counters
+    if c[Counter.PHASE] == OPEN:
+        _open(w, piece)
+        return BEGIN
+    if c[Counter.PHASE] == TO_TELL:
+        return TELL
+    return RESPOND if c[Counter.MOST] & ~WISH == CHANGED else END
+
+
+@merged
+def _done(c, what):
+    """A step is done."""
+    if what == END:
+        _close(c)
+    else:
+        guessed = what == BEGIN and c[Counter.APART] == NONE
+        c[Counter.PHASE] = TOLD if what == TELL or guessed else TO_TELL
 
 
 @merged
@@ -119,20 +110,21 @@ def settle(w, piece, wire):
 
     MEET: send SIZE_SENT words of ``wire.own`` to all ranks, put those of all into ``wire.all``, and call `met`.
     """
+    # one call of each step: what is called twice is compiled into here twice
     c, status = w.counters, np.int64(OK)
     c[Counter.WISHED] = wished(w)
     while status == OK and c[Counter.SETTLED] < piece.b:
-        if c[Counter.PHASE] == OPEN:
-            status = _open(w, piece, wire)
-        elif c[Counter.PHASE] == TO_TELL:
-            status = apart.tell(w, wire) if c[Counter.APART] != NONE else rerun.tell(w, piece, wire)
-            c[Counter.PHASE] = TOLD if status == OK else TO_TELL
-        elif c[Counter.PHASE] != HEARD:
-            status = _meet(w, wire)
-        elif c[Counter.MOST] & ~WISH == FAILED:
-            status = np.int64(RUN_FAILED)
-        elif c[Counter.MOST] & ~WISH == CHANGED:
-            status = _respond(w, piece, wire.rank)
-        else:
-            status = _close(w, piece)
+        if c[Counter.PHASE] == TOLD or c[Counter.PHASE] == MET:
+            status = np.int64(_meet(w, wire))
+            continue
+        if c[Counter.PHASE] == HEARD and c[Counter.MOST] & ~WISH == FAILED:
+            return np.int64(RUN_FAILED)
+        what, status = _next(w, piece), np.int64(ONLY_IN_ORDER)
+        if c[Counter.APART] != NONE:
+            status = apart.step(w.model, w, piece, wire, what)
+        if status == ONLY_IN_ORDER:
+            c[Counter.APART] = NONE
+            status = rerun.step(w, piece, wire, what)
+        if status == OK:
+            _done(c, what)
     return status

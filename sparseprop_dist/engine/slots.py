@@ -7,7 +7,7 @@ Owns `Slots` and, of the neurons in slots, ``scratch.own``: -1 and the slot. See
 import numpy as np
 
 from ..errors import OK, ONLY_IN_ORDER, SLOTS_FULL
-from ..jit import merged
+from ..jit import inner, merged
 from ..models.protocol import FIRED, OVERFLOW, act, own_event, receive, restore, save, set_apart
 from ..queue import LOCAL_BITS
 from ..state import NO_TRIGGER, Counter
@@ -168,7 +168,7 @@ def _receive(w, piece, i, e, at, slot, last, known):
     return np.int64(OK if last >= 0 or code != FIRED else SLOTS_FULL), last, known
 
 
-@merged
+@inner
 def find(w, piece, slot, own, limit):
     """Find what a neuron does in the window, whose own event comes at ``own`` unless something arrives before; return a status. It is left
     marked as set apart."""

@@ -47,6 +47,7 @@ class Mixed4(NamedTuple):
 
 
 KINDS = (Mixed2, Mixed3, Mixed4)
+protocol.ORDERED.update(KINDS)  # some member, most likely
 
 
 def mixed(records: list[Any], sizes: list[int]) -> Any:
