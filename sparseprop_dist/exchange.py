@@ -15,9 +15,8 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from .engine.together import plain_wire
 from .errors import InputError, SimulationError
-from .meeting import Wire
+from .meeting import Wire, plain_wire
 
 T = TypeVar("T")
 MEET_SECONDS = 3.0

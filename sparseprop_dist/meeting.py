@@ -55,6 +55,11 @@ class Wire(NamedTuple):
     all: np.ndarray  # int64 (ranks * room,), the messages of all ranks, as many words of each as were sent
 
 
+def plain_wire(room: int, rank: int = 0, ranks: int = 1) -> Wire:
+    """Return a wire for messages of so many words that compiled code cannot, or should not, send."""
+    return Wire(0, 0, 0, rank, np.zeros(room, np.int64), np.zeros(ranks * room, np.int64))
+
+
 @by_address
 class Told(NamedTuple):
     """What each of R ranks tells of the window at hand, the own one too, as far as it was heard: room for T spikes of each."""

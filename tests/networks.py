@@ -72,6 +72,16 @@ def network_of(case: Case | InstantCase, projections: str = "pools") -> Network:
     return network
 
 
+def kept_above_threshold() -> Network:
+    """Neuron 1 is released above threshold, by inputs that it kept, when neuron 0 fires and inhibits it."""
+    network = Network()
+    network.add_population("neurons", 2, LIF(tau_m=np.inf, V_th=1.0, V_reset=0.0, V_m=0.0, t_ref=2.0, refractory_input=True))
+    network.add_population("sources", 3, SpikeTrains([1.0, 2.0, 3.0], [0, 1, 2]))
+    network.connect("sources", "neurons", Pairs([0, 1, 2], [1, 1, 0]), weight=[1.5, 3.0, 1.5], delay=0.0)
+    network.connect("neurons", "neurons", Pairs([0], [1]), weight=-0.5, delay=0.0)
+    return network
+
+
 def model_of(neurons: list[Any]) -> Any:
     """The model of a population of neurons of the oracle, all of one class."""
 

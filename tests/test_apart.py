@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import together_ranks
-from networks import Run, emitted, same_bits, session_of
+from networks import Run, emitted, kept_above_threshold, same_bits, session_of
 from together_ranks import emitted_together
 
 from sparseprop_dist.description import Network
@@ -18,7 +18,7 @@ from sparseprop_dist.distributions import Uniform
 from sparseprop_dist.engine import instant
 from sparseprop_dist.inputs import Poisson, SpikeTrains, StepCurrent
 from sparseprop_dist.models.lif import LIF
-from sparseprop_dist.rules import FixedIndegree, Pairs, PairwiseBernoulli
+from sparseprop_dist.rules import FixedIndegree, PairwiseBernoulli
 from sparseprop_dist.state import Counter
 
 UNTIL = 40.0
@@ -120,11 +120,7 @@ def test_weights_within_rounding_and_excitation_are_left_to_the_way_in_order() -
 
 def test_a_neuron_that_stays_above_threshold_fires_at_an_arrival_that_inhibits() -> None:
     """Released above threshold by the inputs that it kept: in that window the neuron is left to the way in order."""
-    network = Network()
-    network.add_population("neurons", 2, LIF(tau_m=np.inf, V_th=1.0, V_reset=0.0, V_m=0.0, t_ref=2.0, refractory_input=True))
-    network.add_population("sources", 3, SpikeTrains([1.0, 2.0, 3.0], [0, 1, 2]))
-    network.connect("sources", "neurons", Pairs([0, 1, 2], [1, 1, 0]), weight=[1.5, 3.0, 1.5], delay=0.0)
-    network.connect("neurons", "neurons", Pairs([0], [1]), weight=-0.5, delay=0.0)
+    network = kept_above_threshold()
     expected = emitted(network, UNTIL, Run(instant))
     assert len(expected) == 3
     for n in (1, 2):

@@ -20,6 +20,7 @@ from instant_cases import CURRENTS, PRESETS, SLOW, SPECIAL, InstantCase, instant
 from networks import (
     Run,
     emitted,
+    kept_above_threshold,
     largest_difference,
     network_of,
     oracle_history,
@@ -132,11 +133,7 @@ def test_kinds_of_projections(kind: str, preset: str) -> None:
 
 def test_inhibition_meets_a_neuron_that_stays_above_threshold() -> None:
     """Released above threshold by the inputs that it kept, it fires at the arrival that leaves it there, though that inhibits."""
-    network = Network()
-    network.add_population("neurons", 2, LIF(tau_m=np.inf, V_th=1.0, V_reset=0.0, V_m=0.0, t_ref=2.0, refractory_input=True))
-    network.add_population("sources", 3, SpikeTrains([1.0, 2.0, 3.0], [0, 1, 2]))
-    network.connect("sources", "neurons", Pairs([0, 1, 2], [1, 1, 0]), weight=[1.5, 3.0, 1.5], delay=0.0)
-    network.connect("neurons", "neurons", Pairs([0], [1]), weight=-0.5, delay=0.0)
+    network = kept_above_threshold()
     spikes = compare(network, 4.0)
     assert plain(spikes) == [(1 << 40, 1), (3 << 40, 0), (3 << 40, 1)]
 

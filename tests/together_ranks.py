@@ -16,9 +16,9 @@ from networks import Run, absolute, session_of, shortest_delay, whole
 from sparseprop_dist.description import Network
 from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.session import SPIKE, Session
-from sparseprop_dist.engine.together import ROOM, Together, plain_wire
+from sparseprop_dist.engine.together import ROOM, Together
 from sparseprop_dist.errors import SimulationError
-from sparseprop_dist.meeting import CHANGED, WISH
+from sparseprop_dist.meeting import CHANGED, WISH, plain_wire
 from sparseprop_dist.state import Counter
 
 PATIENCE = 60.0

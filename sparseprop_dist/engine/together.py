@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, SLOTS_FULL, WIRE_FULL, SimulationError
-from ..meeting import OPEN, Remote, Told, Wire
+from ..meeting import OPEN, Remote, Told, Wire, plain_wire
 from ..state import Counter, Piece, Watch
 from . import instant, rounds
 from .agenda import again
@@ -29,11 +29,6 @@ Meet = Callable[[np.ndarray, np.ndarray], None]
 """Sends an array of words to all ranks, and puts those of all into another. Collective."""
 ROOM = 1024
 """Spikes of a rank in a window, to begin with."""
-
-
-def plain_wire(room: int, rank: int = 0, ranks: int = 1) -> Wire:
-    """Return a wire for messages of so many words that compiled code cannot, or should not, send."""
-    return Wire(0, 0, 0, rank, np.zeros(room, np.int64), np.zeros(ranks * room, np.int64))
 
 
 @dataclass
