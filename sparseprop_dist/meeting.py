@@ -23,8 +23,6 @@ ORDERED = 1 << 7
 OPEN, TO_TELL, TOLD, MET, HEARD = 0, 1, 2, 3, 4
 """Phases of a window that ranks settle: it is to begin; own spikes are to be told; the message is written; those of all ranks are there;
 they are taken note of."""
-
-
 BEGIN, TELL, RESPOND, END = 0, 1, 2, 3
 """Steps of a window: begin it, and find what there is to tell; write a message; find what changes by what was heard; end it."""
 NONE, BEGUN, ANEW = 0, 1, 2
@@ -99,7 +97,7 @@ class Slots(NamedTuple):
     alive: np.ndarray  # uint8 (M,), 1: made, as far as is known
     delivered: np.ndarray  # uint8 (M,), 1: its rows have been delivered
     after_it: np.ndarray  # int64 (M,), next spike of its neuron
-    todo: np.ndarray  # int64 (2 M,), spikes whose rows are to be delivered or taken back
+    pending: np.ndarray  # int64 (2 M,), spikes whose rows are to be delivered or taken back
     row: np.ndarray  # int64 (M,), where it stands in `Told`, -1: not told
     news: np.ndarray  # int64 (2 M,), own spikes that were made or dropped since the last round
     spike: np.ndarray  # int64 (E,), which spike arrives, or -1 - its place in the list of what is known to arrive in the piece

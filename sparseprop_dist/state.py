@@ -283,7 +283,7 @@ class Counter(IntEnum):
     SLOTS = 49  # neurons set apart
     KNOWN = 50  # spikes of theirs and of other ranks that are or were known
     ARRIVED = 51  # arrivals at them
-    TODO = 52  # entries of the list of that name
+    PENDING = 52  # entries of the list of that name
     AGAIN = 53  # likewise
     NEWS = 54  # likewise
     GONE = 55  # likewise

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import OK, ONLY_IN_ORDER, QUEUE_FULL, SLOTS_FULL, SPIKES_FULL
 from ..jit import bits_float, inner, merged, overloaded, prefetch, protocol
 from ..meeting import ANEW, BEGIN, BEGUN, END, HEAD, NONE, RESPOND, TELL
-from ..models.protocol import ORDERED, fetch, inhibit, own_event, restore
+from ..models.protocol import IN_ORDER_ONLY, fetch, inhibit, own_event, restore
 from ..queue import LOCAL_BITS
 from ..state import NO_ROWS, Counter
 from . import messages
@@ -72,7 +72,7 @@ def _begin(w, piece, now, limit):
     """Begin the window [now, limit): set neurons apart, and find what they do if no other spike arrives; return a status. One other than OK
     has undone everything."""
     c = w.counters
-    c[Counter.SLOTS], c[Counter.KNOWN], c[Counter.ARRIVED], c[Counter.TODO], c[Counter.AGAIN], c[Counter.NEWS] = 0, 0, 0, 0, 0, 0
+    c[Counter.SLOTS], c[Counter.KNOWN], c[Counter.ARRIVED], c[Counter.PENDING], c[Counter.AGAIN], c[Counter.NEWS] = 0, 0, 0, 0, 0, 0
     c[Counter.APART], c[Counter.FORGET], c[Counter.GONE], c[Counter.AHEAD] = BEGUN, 1, 0, -1
     for rank in range(w.told.n.size):
         w.told.number[rank, : w.told.n[rank]] = -1
@@ -138,17 +138,17 @@ def _deliver(w, piece, n, sign, most):
 @merged
 def _deliver_all(w, piece):
     """Deliver, or take back, what is to be; return a status."""
-    slots, n_todo = w.slots, w.counters[Counter.TODO]
-    for k in range(min(n_todo, POINTERS_AHEAD)):
-        fetch_pointers(w.blocks, w.synapses, slots.gids[slots.todo[k]] >> 32)
-    for k in range(min(n_todo, ROWS_AHEAD)):
-        fetch_rows(w.blocks, w.synapses, slots.gids[slots.todo[k]] >> 32)
-    for k in range(n_todo):
-        if k + POINTERS_AHEAD < n_todo:
-            fetch_pointers(w.blocks, w.synapses, slots.gids[slots.todo[k + POINTERS_AHEAD]] >> 32)
-        if k + ROWS_AHEAD < n_todo:
-            fetch_rows(w.blocks, w.synapses, slots.gids[slots.todo[k + ROWS_AHEAD]] >> 32)
-        n = slots.todo[k]
+    slots, n_pending = w.slots, w.counters[Counter.PENDING]
+    for k in range(min(n_pending, POINTERS_AHEAD)):
+        fetch_pointers(w.blocks, w.synapses, slots.gids[slots.pending[k]] >> 32)
+    for k in range(min(n_pending, ROWS_AHEAD)):
+        fetch_rows(w.blocks, w.synapses, slots.gids[slots.pending[k]] >> 32)
+    for k in range(n_pending):
+        if k + POINTERS_AHEAD < n_pending:
+            fetch_pointers(w.blocks, w.synapses, slots.gids[slots.pending[k + POINTERS_AHEAD]] >> 32)
+        if k + ROWS_AHEAD < n_pending:
+            fetch_rows(w.blocks, w.synapses, slots.gids[slots.pending[k + ROWS_AHEAD]] >> 32)
+        n = slots.pending[k]
         if slots.alive[n] == slots.delivered[n]:
             continue
         sign = 1 if slots.alive[n] else -1
@@ -157,7 +157,7 @@ def _deliver_all(w, piece):
             _deliver(w, piece, n, -sign, done)
             return status
         slots.delivered[n] = slots.alive[n]
-    w.counters[Counter.TODO] = 0
+    w.counters[Counter.PENDING] = 0
     return np.int64(OK)
 
 
@@ -184,7 +184,7 @@ def _take_in(w, rank):
 def _respond(w, piece, now, limit, rank):
     """Take in what the other ranks tell, and find what that changes; return a status. One other than OK has undone everything."""
     c, status = w.counters, _take_in(w, rank)
-    while status == OK and c[Counter.TODO] > 0:
+    while status == OK and c[Counter.PENDING] > 0:
         if c[Counter.VOLUME] + c[Counter.KNOWN] >= w.synapses.safe:
             status = np.int64(ONLY_IN_ORDER)
         if status == OK:
@@ -234,7 +234,7 @@ def _undo(w, piece, now, status):
         schedule(w, piece, slots.neuron[slot], now - 1)
     while c[Counter.ARRIVAL] > 0 and piece.a + (w.scratch.loud[0, c[Counter.ARRIVAL] - 1] >> LOCAL_BITS) >= now:
         c[Counter.ARRIVAL] -= 1
-    c[Counter.KNOWN], c[Counter.ARRIVED], c[Counter.TODO], c[Counter.AGAIN], c[Counter.NEWS] = 0, 0, 0, 0, 0
+    c[Counter.KNOWN], c[Counter.ARRIVED], c[Counter.PENDING], c[Counter.AGAIN], c[Counter.NEWS] = 0, 0, 0, 0, 0
     c[Counter.APART] = NONE if status == ONLY_IN_ORDER else ANEW
 
 
@@ -301,5 +301,5 @@ def _no_step(model, w, piece, wire, what):
 
 
 # what a model cannot do is not compiled for it: half a minute
-overloaded(step, _step, lambda kind: kind is not None and kind not in ORDERED)
-overloaded(step, _no_step, lambda kind: kind in ORDERED)
+overloaded(step, _step, lambda kind: kind is not None and kind not in IN_ORDER_ONLY)
+overloaded(step, _no_step, lambda kind: kind in IN_ORDER_ONLY)

@@ -44,11 +44,18 @@ def precedes(flight, train, x, y):
 
 
 @inner
+def trigger_of(flight, train, reference):
+    """Return time and gid of the trigger of a spike that the arrival of this reference made; those of none if that was not a spike."""
+    if reference < 0:
+        return np.int64(NO_TRIGGER), np.int32(-1)
+    trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
+    return trigger_time, trigger_gid
+
+
+@inner
 def fire(emitted, counters, flight, train, time, gid, reference):
     """Emit a spike of ``gid``; ``reference`` is that of the arrival that made it, negative if it was not a spike. Returns a status."""
-    if reference < 0:
-        return emit(emitted, counters, time, gid, np.int64(NO_TRIGGER), np.int32(-1))
-    trigger_time, _, _, trigger_gid = emission_key(flight, train, reference)
+    trigger_time, trigger_gid = trigger_of(flight, train, reference)
     return emit(emitted, counters, time, gid, trigger_time, trigger_gid)
 
 

@@ -1,6 +1,6 @@
 """What ranks tell each other in a round: changes of the spikes that they make in the window at hand.
 
-Owns `Told` and the form of a message (`state.HEAD`): rows taken back, each filled by the last one, then spikes added at the end. All ranks
+Owns `Told` and the form of a message (`meeting.HEAD`): rows taken back, each filled by the last one, then spikes added at the end. All ranks
 send the same number of words; who needs more says how many, all see it, and all send again. What they need as a rule is learnt.
 """
 
@@ -73,15 +73,16 @@ def begin(w, wire, most):
 def take_back(w, wire, row):
     """Add to the message that the spike of a row is not made; return the number of that which takes its place, -1 if none does."""
     told, rank = w.told, wire.rank
-    last = told.n[rank] - 1
     wire.own[w.counters[Counter.OUT]] = row
     wire.own[2] += 1
     w.counters[Counter.OUT] += 1
-    return _close_gap(told, rank, row, last)
+    return _close_gap(told, rank, row)
 
 
 @merged
-def _close_gap(told, rank, row, last):
+def _close_gap(told, rank, row):
+    """Put the last spike of a rank into a row; return its number, -1 if it was the one in that row."""
+    last = told.n[rank] - 1
     told.n[rank] = last
     if row == last:
         return np.int64(-1)
@@ -187,7 +188,7 @@ def _hear_one(w, message, rank):
         row = message[at + k]
         told.gone[c[Counter.GONE]] = told.number[rank, row]
         c[Counter.GONE] += 1
-        _close_gap(told, rank, row, told.n[rank] - 1)
+        _close_gap(told, rank, row)
     at += max(0, message[2])
     for m in range(message[3]):
         row, words = told.n[rank], message[at + m * message[4] :]

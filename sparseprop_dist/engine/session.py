@@ -53,7 +53,7 @@ def empty_log(capacity: int = 0) -> Log:
 def empty_slots(capacity: int = 0) -> Slots:
     """Return room for so many neurons set apart, spikes, and arrivals."""
     kinds = {"stale": np.uint8, "alive": np.uint8, "delivered": np.uint8, "weight": np.float64}
-    shapes = {"before": (STATES, capacity), "after": (STATES, capacity), "todo": (2 * capacity,), "news": (2 * capacity,)}
+    shapes = {"before": (STATES, capacity), "after": (STATES, capacity), "pending": (2 * capacity,), "news": (2 * capacity,)}
     return Slots(*(np.zeros(shapes.get(name, (capacity,)), kinds.get(name, np.int64)) for name in Slots._fields))
 
 

@@ -12,7 +12,7 @@ from ..models.protocol import FIRED, OVERFLOW, act, own_event, receive, restore,
 from ..queue import LOCAL_BITS
 from ..state import NO_TRIGGER, Counter
 from .agenda import gid_of
-from .emission import emission_key
+from .emission import trigger_of
 from .messages import LOW
 
 
@@ -62,8 +62,8 @@ def know(w, time, trigger_time, gids, generation):
         return np.int64(-1)
     slots.time[n], slots.trigger_time[n], slots.gids[n], slots.generation[n] = time, trigger_time, gids, generation
     slots.alive[n], slots.delivered[n], slots.after_it[n], slots.row[n] = 1, 0, -1, -1
-    slots.todo[w.counters[Counter.TODO]] = n
-    w.counters[Counter.KNOWN], w.counters[Counter.TODO] = n + 1, w.counters[Counter.TODO] + 1
+    slots.pending[w.counters[Counter.PENDING]] = n
+    w.counters[Counter.KNOWN], w.counters[Counter.PENDING] = n + 1, w.counters[Counter.PENDING] + 1
     return n
 
 
@@ -71,8 +71,8 @@ def know(w, time, trigger_time, gids, generation):
 def drop(w, n):
     """A spike is not made after all."""
     w.slots.alive[n] = 0
-    w.slots.todo[w.counters[Counter.TODO]] = n
-    w.counters[Counter.TODO] += 1
+    w.slots.pending[w.counters[Counter.PENDING]] = n
+    w.counters[Counter.PENDING] += 1
 
 
 @merged
@@ -161,9 +161,7 @@ def _receive(w, piece, i, e, at, slot, last, known):
     if code == OVERFLOW or (code == FIRED and spike >= 0):
         return np.int64(ONLY_IN_ORDER), last, known
     if code == FIRED:
-        reference, trigger_time, trigger_gid = w.scratch.loud[2, -1 - spike], np.int64(NO_TRIGGER), np.int64(-1)
-        if reference >= 0:
-            trigger_time, _, _, trigger_gid = emission_key(w.flight, w.train, reference)
+        trigger_time, trigger_gid = trigger_of(w.flight, w.train, w.scratch.loud[2, -1 - spike])
         last, known = _make(w, slot, last, known, piece.start + at, trigger_time, np.int64(trigger_gid))
     return np.int64(OK if last >= 0 or code != FIRED else SLOTS_FULL), last, known
 

@@ -47,7 +47,7 @@ class Mixed4(NamedTuple):
 
 
 KINDS = (Mixed2, Mixed3, Mixed4)
-protocol.ORDERED.update(KINDS)  # some member, most likely
+protocol.IN_ORDER_ONLY.update(KINDS)  # all LIF neurons are one record, so that some member is of another model
 
 
 def mixed(records: list[Any], sizes: list[int]) -> Any:

@@ -140,7 +140,7 @@ def inhibit(model, first, alike, words, begin, stop, weight, weights, sign, star
     raise NotImplementedError
 
 
-ORDERED: set[type] = set()
+IN_ORDER_ONLY: set[type] = set()
 """Records whose inputs must come in their order."""
 
 
@@ -158,7 +158,7 @@ def _no_inhibit(model, first, alike, words, begin, stop, weight, weights, sign, 
 
 def in_order_only(record):
     """Let a record answer that it can take nothing back, and that its inputs must come in their order."""
-    ORDERED.add(record)
+    IN_ORDER_ONLY.add(record)
     implements(strike_back, record)(_no_strike_back)
     implements(set_apart, record)(_not_apart)
     implements(inhibit, record)(_no_inhibit)
