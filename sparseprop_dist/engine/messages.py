@@ -1,7 +1,7 @@
 """What ranks tell each other in a round: changes of the spikes that they make in the window at hand.
 
-Owns `Told` and the form of a message (`meeting.HEAD`): rows taken back, each filled by the last one, then spikes added at the end. All ranks
-send the same number of words; who needs more says how many, all see it, and all send again. What they need as a rule is learnt.
+Owns `Told` and the form of a message (`meeting.HEAD`): rows taken back, each filled by the last one, then spikes added at the end. All
+ranks send the same number of words; who needs more says how many, all see it, and all send again. What they need as a rule is learnt.
 """
 
 import numpy as np
