@@ -154,19 +154,19 @@ STRIDE = 16
 before it vectorises."""
 
 
-def _vector_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _vector_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int = STRIDE) -> Any:
     from llvmlite import ir
 
     data = context.make_array(array_type)(context, builder, array).data
-    vector = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), STRIDE)
+    vector = ir.VectorType(context.get_value_type(array_type.dtype), lanes)
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
-def _splat(builder: Any, value: Any) -> Any:
+def _splat(builder: Any, value: Any, lanes: int = STRIDE) -> Any:
     from llvmlite import ir
 
-    vector = builder.insert_element(ir.VectorType(value.type, STRIDE)(ir.Undefined), value, ir.IntType(32)(0))
-    return builder.shuffle_vector(vector, vector, ir.VectorType(ir.IntType(32), STRIDE)([0] * STRIDE))
+    vector = builder.insert_element(ir.VectorType(value.type, lanes)(ir.Undefined), value, ir.IntType(32)(0))
+    return builder.shuffle_vector(vector, vector, ir.VectorType(ir.IntType(32), lanes)([0] * lanes))
 
 
 def _count_below(typingctx: Any, words: Any, first: Any, limit: Any, room: Any) -> Any:
@@ -205,6 +205,27 @@ def _spread(typingctx: Any, words: Any, first: Any, out: Any, start: Any, field:
     return types.void(words, types.int64, out, *[types.int64] * 5), emit
 
 
+LANES = 64
+"""Values that `mask_at_least` compares at a time, one bit each."""
+
+
+def _mask_at_least(typingctx: Any, values: Any, first: Any, limit: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        array, first, limit = args
+        dtype = signature.args[0].dtype
+        loaded = builder.load(_vector_at(context, builder, signature.args[0], array, first, LANES), align=8)
+        compare = builder.fcmp_ordered if dtype == types.float64 else builder.icmp_signed
+        return builder.bitcast(compare(">=", loaded, _splat(builder, limit, LANES)), ir.IntType(LANES))
+
+    return types.int64(values, types.int64, values.dtype), emit
+
+
+def _lowest_bit(typingctx: Any, mask: Any) -> Any:
+    return types.int64(types.int64), lambda context, builder, signature, args: builder.cttz(args[0], cgutils.true_bit)
+
+
 def _allgather(typingctx: Any, address: Any, send: Any, receive: Any, datatype: Any, comm: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         from llvmlite import ir
@@ -237,6 +258,7 @@ def _bits_float(typingctx: Any, x: Any) -> Any:
 if ENABLED:
     prefetch, float_bits, bits_float = intrinsic(_prefetch), intrinsic(_float_bits), intrinsic(_bits_float)
     count_below, spread, allgather = intrinsic(_count_below), intrinsic(_spread), intrinsic(_allgather)
+    mask_at_least, lowest_bit = intrinsic(_mask_at_least), intrinsic(_lowest_bit)
 else:
 
     def allgather(address: Any, send: Any, receive: Any, datatype: Any, comm: Any) -> Any:
@@ -258,6 +280,14 @@ else:
     def count_below(words: Any, first: Any, limit: Any, room: Any) -> Any:
         """Return how many of the STRIDE words from ``first`` on, but at most of the first ``room``, are below ``limit`` (uint64)."""
         return np.int64((words[first : first + min(STRIDE, room)] < limit).sum())
+
+    def mask_at_least(values: Any, first: Any, limit: Any) -> Any:
+        """Return an int64 whose bit k says that the value at ``first + k`` is at least ``limit``, k < LANES."""
+        return np.packbits(values[first : first + LANES] >= limit, bitorder="little").view(np.int64)[0]
+
+    def lowest_bit(mask: Any) -> Any:
+        """Return the number of the lowest bit that is set; some is."""
+        return np.int64((int(mask) & -int(mask)).bit_length() - 1)
 
     def spread(words: Any, first: Any, out: Any, start: Any, field: Any, up: Any, add: Any, place: Any) -> None:
         """Write STRIDE words ``high << field | low`` as int64 ``((high << up) + add) << place | low``."""

@@ -22,6 +22,7 @@ from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.emission import precedes, sort_spikes
 from sparseprop_dist.jit import ENABLED, STRIDE, count_below, njit, python_body, spread
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.scan import scan
 from sparseprop_dist.queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from sparseprop_dist.random import U, below, normal, philox, poisson, unit
 from sparseprop_dist.state import NO_TRIGGER, Emitted, Flight
@@ -352,3 +353,20 @@ def test_vector_instructions(kind: Any) -> None:
     assert out[9 : 9 + STRIDE].tolist() == expected
     assert (out[:9] == -1).all()
     assert (out[9 + STRIDE :] == -1).all()
+
+
+@njit
+def _scan(values: Any, low: Any, high: Any, outside: Any, found: Any) -> Any:
+    return scan(values, low, high, outside, found)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 500])
+def test_scan_finds_what_numpy_finds(kind: Any, n: int) -> None:
+    values = np.random.default_rng(n).integers(-50, 50, n).astype(kind)
+    for low, high in ((-50, 50), (-3, 3), (3, 3), (49, 60)):
+        inside = (low <= values) & (values < high)
+        for outside in (False, True):
+            found = np.full(n, -1, np.int32)
+            m = _scan(values, kind(low), kind(high), outside, found)
+            assert found[:m].tolist() == np.flatnonzero(inside ^ outside).tolist()

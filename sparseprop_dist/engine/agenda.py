@@ -77,7 +77,9 @@ def sweep(w, piece, now):
         n = candidates(w.model, first, n_neurons, w.blocks.alike[block], piece.start, now, piece.b, w.scratch.found)
         w.counters[Counter.ENTRIES] += n
         for k in range(n):
-            prefetch(w.scratch.own, 2 * (first + np.int64(w.scratch.found[min(k + SOON, n - 1)])))
+            soon = first + np.int64(w.scratch.found[min(k + SOON, n - 1)])
+            prefetch(w.scratch.own, 2 * soon)
+            fetch(w.model, soon)
             schedule(w, piece, first + np.int64(w.scratch.found[k]), now - 1)
 
 

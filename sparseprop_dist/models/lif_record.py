@@ -15,6 +15,7 @@ from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, prefetch, python_body
+from sparseprop_dist.models.parameters import differ
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -123,7 +124,7 @@ class LIFRecord(NamedTuple):
             half=half,
             rests=int((values["t_ref"] > 0.0).any()),
             keeps=int(values["refractory_input"].any()),
-            various=int(not all((values[name] == values[name][:1]).all() for name in values if name not in ("gid", "V_m"))),
+            various=int(differ(values)),
         )
 
     def alike(self, start: int, stop: int) -> int:

@@ -3,12 +3,15 @@
 import numpy as np
 
 from sparseprop_dist.jit import implements, merged
-from sparseprop_dist.models.lif_record import FREE, SLACK, STRETCH, LIFRecord, fire, jump, stand
+from sparseprop_dist.models.lif_record import FREE, SLACK, LIFRecord, fire, jump, stand
 from sparseprop_dist.models.protocol import FIRED, candidates, inhibit, own_event, receive, set_apart, strike, strike_back
+from sparseprop_dist.models.scan import scan
 
 APART = 3 << 61
 """State of a neuron that is set apart. What is delivered meanwhile is less than 2^61 (`engine.slots`): it stays above all others."""
 LEAST_APART = 3 << 60
+NONE = np.int64(np.iinfo(np.int64).max)
+"""No state is as high."""
 
 
 @implements(candidates, LIFRecord)
@@ -16,17 +19,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
     y = model.y[first : first + n]
     m = 0
     if alike == 2:
-        least = _least(model, first, a, b)
-        for begin in range(0, n, STRETCH):  # one in hundreds is found
-            part, all_below = y[begin : begin + STRETCH], np.int64(-1)
-            for k in range(part.size):
-                all_below &= part[k] - least
-            if all_below < 0:  # the sign of every difference is minus
-                continue
-            for k in range(part.size):
-                if part[k] >= least:
-                    found[m] = begin + k
-                    m += 1
+        m = scan(y, _least(model, first, a, b), NONE, False, found)
     else:
         least_of = model.least[first : first + n]
         for k in range(n):

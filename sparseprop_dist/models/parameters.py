@@ -175,6 +175,11 @@ def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def differ(values: Mapping[str, Any]) -> bool:
+    """Return whether neurons differ in a parameter of theirs, by the arrays of `joined`: V at time 0 is none."""
+    return any((value != value[:1]).any() for name, value in values.items() if name not in ("gid", "V_m"))
+
+
 def lowest(value: Value) -> float:
     """Return the smallest value of a parameter, or the smallest that it can have."""
     return value.lowest if isinstance(value, Distribution) else float(np.min(value))

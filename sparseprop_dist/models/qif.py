@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sparseprop_dist.distributions import Distribution, Given
+from sparseprop_dist.models import qif_rows  # noqa: F401  # their bodies
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
 from sparseprop_dist.models.protocol import in_order_only
 from sparseprop_dist.models.qif_course import QIFCourse

@@ -19,13 +19,13 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import FRAMES, TICK, ticks
 from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
 from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit, prefetch
+from sparseprop_dist.models.parameters import differ
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
     NOTHING,
     act,
     beyond,
-    candidates,
     carry,
     fetch,
     is_resting,
@@ -35,7 +35,6 @@ from sparseprop_dist.models.protocol import (
     receive,
     restore,
     save,
-    strike,
 )
 
 FREE, LONG_AGO = -1, -(1 << 61)
@@ -64,6 +63,7 @@ class QIFRecord(NamedTuple):
     slab_bits: int
     group: int  # slabs from one anchor to the next, less 1
     rests: int  # 1: some neuron has t_ref above 0
+    various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
     @staticmethod
     def make(values: Mapping[str, Any], slab_bits: int) -> "QIFRecord":
@@ -89,6 +89,7 @@ class QIFRecord(NamedTuple):
             slab_bits=slab_bits,
             group=group,
             rests=int((values["t_ref"] > 0.0).any()),
+            various=int(differ(values)),
         )
         _stand(record, float((group + 1) << slab_bits))
         return record
@@ -111,15 +112,21 @@ class QIFRecord(NamedTuple):
         self.last[self.last != LONG_AGO] -= shift
 
 
+@inline
+def _rests(model, i):
+    return model.rests != 0 and model.release[i] != FREE
+
+
 @merged
 def turn(model, i, x):
     """Return c and S after x."""
-    if model.drive[i] > 0.0:
-        sine, cosine = sin_cos(model.root[i] * x)
-        return cosine, sine / model.root[i]
-    if model.drive[i] < 0.0:
-        sine, cosine = sinh_cosh(model.root[i] * x)
-        return cosine, sine / model.root[i]
+    j = i * model.various
+    if model.drive[j] > 0.0:
+        sine, cosine = sin_cos(model.root[j] * x)
+        return cosine, sine / model.root[j]
+    if model.drive[j] < 0.0:
+        sine, cosine = sinh_cosh(model.root[j] * x)
+        return cosine, sine / model.root[j]
     return 1.0, x
 
 
@@ -131,21 +138,22 @@ def _elapsed(model, start, offset):
 
 
 @merged
-def _frame(model, i, start, offset):
+def frame(model, i, start, offset):
     """Return c and S at an offset."""
-    return turn(model, i, _elapsed(model, start, offset) * model.rate[i])
+    return turn(model, i, _elapsed(model, start, offset) * model.rate[i * model.various])
 
 
 @merged
 def _back(model, i, v, start, offset):
     """Return the r of a neuron that stands at ``v`` (which may be infinite)."""
-    c, s = _frame(model, i, start, offset)
-    r = c / s if np.isinf(v) else (v * c - model.drive[i] * s) / (c + v * s)
+    c, s = frame(model, i, start, offset)
+    j = i * model.various
+    r = c / s if np.isinf(v) else (v * c - model.drive[j] * s) / (c + v * s)
     return min(max(r, -MOST), MOST)
 
 
 @inline
-def _moved(r, one, two, three, four):
+def moved(r, one, two, three, four):
     """Return r after an input whose Moebius map has these coefficients."""
     return min(max((one * r + two) / (three * r + four), -MOST), MOST)
 
@@ -153,18 +161,19 @@ def _moved(r, one, two, three, four):
 @merged
 def _fire(model, i, start, offset):
     model.last[i] = start + offset
-    if model.refractory[i] > 0:
-        model.release[i] = start + offset + model.refractory[i]
+    j = i * model.various
+    if model.refractory[j] > 0:
+        model.release[i] = start + offset + model.refractory[j]
     else:
-        model.r[i] = _back(model, i, model.reset[i], start, offset)
+        model.r[i] = _back(model, i, model.reset[j], start, offset)
     return FIRED
 
 
 @merged
 def _reaches(model, i, c, s):
     """Is V at or above threshold?"""
-    r = model.r[i]
-    return model.threshold[i] < np.inf and (r * c + model.drive[i] * s) / (c - r * s) >= model.threshold[i]
+    r, j = model.r[i], i * model.various
+    return model.threshold[j] < np.inf and (r * c + model.drive[j] * s) / (c - r * s) >= model.threshold[j]
 
 
 @njit
@@ -172,29 +181,30 @@ def _stand(model, span):
     """Take the neurons, whose r holds V, to their frame at time 0, and keep the turn of a frame of ``span`` ticks."""
     for i in range(model.r.size):
         model.r[i] = _back(model, i, model.r[i], np.int64(0), np.int64(0))
-        model.turn_c[i], model.turn_s[i] = turn(model, i, span * model.rate[i])
+        model.turn_c[i], model.turn_s[i] = turn(model, i, span * model.rate[i * model.various])
 
 
 @implements(receive, QIFRecord)
 def _receive(model, i, start, offset, weight):
-    if model.release[i] != FREE:
+    if _rests(model, i):
         return NOTHING
-    c, s = _frame(model, i, start, offset)
-    model.r[i] = _moved(model.r[i], 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s)
+    c, s = frame(model, i, start, offset)
+    model.r[i] = moved(model.r[i], 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s)
     return _fire(model, i, start, offset) if weight > 0.0 and _reaches(model, i, c, s) else NOTHING
 
 
 @implements(own_event, QIFRecord)
 def _own_event(model, i, start, after):
-    if model.release[i] != FREE:
+    if _rests(model, i):
         return model.release[i] - start
-    r, drive, root, threshold = model.r[i], model.drive[i], model.root[i], model.threshold[i]
+    j = i * model.various
+    r, drive, root, threshold = model.r[i], model.drive[j], model.root[j], model.threshold[j]
     q = 1.0 / r if np.isinf(threshold) else (threshold - r) / (drive + r * threshold)  # S/c at the crossing
     anchor = -_elapsed(model, start, 0)
     earliest, last = after - 1.5, np.float64(model.last[i] - start)
     if drive > 0.0:
-        period = PI / (root * model.rate[i])
-        t = anchor + atan(root * q) / (root * model.rate[i])
+        period = PI / (root * model.rate[j])
+        t = anchor + atan(root * q) / (root * model.rate[j])
         n = np.ceil((earliest - t) / period)
         if abs(t + n * period - last) < NEAR:
             n += 1.0
@@ -202,7 +212,7 @@ def _own_event(model, i, start, after):
     else:
         if abs(root * q) >= 1.0:
             return NEVER
-        t = anchor + (q if drive == 0.0 else atanh(root * q) / root) / model.rate[i]
+        t = anchor + (q if drive == 0.0 else atanh(root * q) / root) / model.rate[j]
     if t < earliest or abs(t - last) < NEAR or t > 2.0 ** (model.slab_bits + 1):
         return NEVER
     return max(after, np.int64(np.rint(t)))
@@ -210,10 +220,10 @@ def _own_event(model, i, start, after):
 
 @implements(act, QIFRecord)
 def _act(model, i, start, offset):
-    if model.release[i] == FREE:
+    if not _rests(model, i):
         return _fire(model, i, start, offset)
     model.release[i] = FREE
-    model.r[i] = _back(model, i, model.reset[i], start, offset)
+    model.r[i] = _back(model, i, model.reset[i * model.various], start, offset)
     return NOTHING
 
 
@@ -230,119 +240,50 @@ def _restore(model, i, copy, k):
 
 @implements(beyond, QIFRecord)
 def _beyond(model, first, n):
-    culprit = -1
+    r, none = model.r[first : first + n], np.int64(0)
     for k in range(n):
-        culprit = k if np.isnan(model.r[first + k]) else culprit
+        none |= np.int64(r[k] != r[k])
+    culprit = -1
+    for k in range(n if none else 0):
+        culprit = k if np.isnan(r[k]) else culprit
     return culprit
+
+
+@merged
+def _carry_alike(r, c, s, i_s):
+    for k in range(r.size):
+        r[k] = min(max((r[k] * c + i_s) / (c - r[k] * s), -MOST), MOST)
 
 
 @implements(carry, QIFRecord)
 def _carry(model, first, n, start):
-    if ((start >> model.slab_bits) & model.group) == model.group:
-        for i in range(first, first + n):
-            r, c, s = model.r[i], model.turn_c[i], model.turn_s[i]
-            model.r[i] = min(max((r * c + model.drive[i] * s) / (c - r * s), -MOST), MOST)
+    if ((start >> model.slab_bits) & model.group) != model.group:
+        return
+    if model.various == 0:
+        _carry_alike(model.r[first : first + n], model.turn_c[0], model.turn_s[0], model.drive[0] * model.turn_s[0])
+        return
+    for i in range(first, first + n):
+        r, c, s = model.r[i], model.turn_c[i], model.turn_s[i]
+        model.r[i] = min(max((r * c + model.drive[i] * s) / (c - r * s), -MOST), MOST)
 
 
 @implements(potential, QIFRecord)
 def _potential(model, i, start, offset):
-    if model.release[i] != FREE:
-        return model.reset[i]
-    c, s = _frame(model, i, start, offset)
-    return (model.r[i] * c + model.drive[i] * s) / (c - model.r[i] * s)
-
-
-@merged
-def _side(model, i, start, offset):
-    """Return alpha, beta: V passes threshold where alpha + r beta changes its sign."""
-    c, s = _frame(model, i, start, offset)
-    if np.isinf(model.threshold[i]):
-        return c, -s
-    return model.drive[i] * s - model.threshold[i] * c, c + model.threshold[i] * s
-
-
-GUARD = 4
-"""Ticks that a stretch is longer to either side, in which crossings are looked for: for rounding."""
-
-
-@implements(candidates, QIFRecord)
-def _candidates(model, first, n, alike, start, a, b, found):
-    r = model.r[first : first + n]
-    m = 0
-    if alike == 2:
-        alpha, beta = _side(model, first, start, a - GUARD)
-        alpha_b, beta_b = _side(model, first, start, b + GUARD)
-        for k in range(n):
-            if (alpha + r[k] * beta) * (alpha_b + r[k] * beta_b) <= 0.0:
-                found[m] = k
-                m += 1
-    else:
-        for k in range(n):
-            alpha, beta = _side(model, first + k, start, a - GUARD)
-            alpha_b, beta_b = _side(model, first + k, start, b + GUARD)
-            found[m] = k
-            m += (alpha + r[k] * beta) * (alpha_b + r[k] * beta_b) <= 0.0
-    if model.rests:
-        release = model.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
-    return m
-
-
-@merged
-def _excite(model, first, words, begin, stop, weight, start, offset, b, touched):
-    """Deliver an excitatory spike to neurons of the same parameters, none ever refractory; as `strike`."""
-    r = model.r[first:]
-    c, s = _frame(model, first, start, offset)
-    one, two, three, four = 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s
-    alpha, beta = _side(model, first, start, offset - GUARD)
-    alpha_b, beta_b = _side(model, first, start, b + GUARD)
-    m = 0
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
-        x = _moved(r[target], one, two, three, four)
-        r[target] = x
-        if (alpha + x * beta) * (alpha_b + x * beta_b) <= 0.0:
-            touched[m] = np.int64(target)
-            m += 1
-    return m
-
-
-@implements(strike, QIFRecord)
-def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
-    if alike and weights.size == 0 and not model.rests:
-        if weight <= 0.0:
-            r = model.r[first:]
-            c, s = _frame(model, first, start, offset)
-            one, two, three, four = 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s
-            for q in range(np.uint64(begin), np.uint64(stop)):
-                r[words[q]] = _moved(r[words[q]], one, two, three, four)
-            return 0
-        if alike == 2 and np.isinf(model.threshold[first]):
-            return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
-    m = 0
-    for q in range(begin, stop):
-        target = np.int64(words[q])
-        own = weights[q - begin] if weights.size else weight
-        if receive(model, first + target, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
-            touched[m] = target
-            m += 1
-    return m
+    if _rests(model, i):
+        return model.reset[i * model.various]
+    c, s = frame(model, i, start, offset)
+    return (model.r[i] * c + model.drive[i * model.various] * s) / (c - model.r[i] * s)
 
 
 @implements(fetch, QIFRecord)
 def _fetch(model, i):
     prefetch(model.r, i)
+    prefetch(model.last, i)
 
 
 @implements(is_resting, QIFRecord)
 def _is_resting(model, i):
-    return model.release[i] != FREE
+    return _rests(model, i)
 
 
 @implements(mark, QIFRecord)
