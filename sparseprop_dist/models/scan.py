@@ -1,5 +1,7 @@
 """Which values of many lie in a range: what a sweep over all neurons asks."""
 
+import numpy as np
+
 from sparseprop_dist.jit import LANES, lowest_bit, mask_at_least, merged
 
 
@@ -12,9 +14,10 @@ def scan(values, low, high, outside, found):
     for begin in range(0, whole, LANES):
         mask = mask_at_least(values, begin, low) ^ mask_at_least(values, begin, high) ^ flip
         while mask != 0:
-            found[m] = begin + lowest_bit(mask)
+            bit = lowest_bit(mask)
+            found[m] = begin + bit
             m += 1
-            mask &= mask - 1
+            mask ^= np.int64(1) << bit
     for k in range(whole, values.size):
         if (low <= values[k] < high) != outside:
             found[m] = k
