@@ -108,6 +108,19 @@ def sin_cos(x):
     return (-s, -c) if quadrant == 2 else (-c, s)
 
 
+@inline
+def cos_and_sinc(z):
+    """Return cos(sqrt z) and sin(sqrt z)/sqrt z, which are cosh and sinh of sqrt(-z) for z < 0, for abs(z) <= 1/4: Taylor to z^7, whose
+    remainder is below 1e-18; even and odd terms apart, since they are waited for."""
+    y = z * z
+    even = 1.0 + y * (1 / 24 + y * (1 / 40320 + y * (1 / 479001600)))
+    odd = 1 / 2 + y * (1 / 720 + y * (1 / 3628800 + y * (1 / 87178291200)))
+    c = even - z * odd
+    even = 1.0 + y * (1 / 120 + y * (1 / 362880 + y * (1 / 6227020800)))
+    odd = 1 / 6 + y * (1 / 5040 + y * (1 / 39916800 + y * (1 / 1307674368000)))
+    return c, even - z * odd
+
+
 TAN_16TH, TAN_8TH, TAN_3_16THS = 0.198912367379658, 0.41421356237309503, 0.6681786379192989
 """tan of pi/16, pi/8, 3 pi/16."""
 

@@ -9,7 +9,7 @@ from .jit import inner
 
 LOCAL_BITS = 22
 """Low bits of a key that hold the local index of a neuron: 4 million neurons a rank, and 40 bits for the offset."""
-BUCKETS = 128
+BUCKETS = 1024
 """Of a piece of the clock. A heap of all its entries, thousands, would cost 80 ns an entry instead of 20."""
 FREE, UNUSED = BUCKETS, BUCKETS + 1
 """Where `head` has the first entry of the list of used ones that are free, and the number of the first that was never used."""

@@ -95,7 +95,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         own=np.full((n_neurons if whole else 0, 2), -1, np.int64),
         fired=np.full(n_neurons if whole else 0, -1, np.int64),
         found=np.zeros(2 * room, np.int32),
-        touched=np.zeros(part.synapses.longest, np.int64),
+        touched=np.zeros(2 * part.synapses.longest, np.int64),
         node=np.zeros((2 * room, 2), np.int32),
         head=np.zeros(BUCKETS + 2, np.int32),
         loud=np.zeros((3, capacity), np.int64),

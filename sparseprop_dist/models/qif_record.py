@@ -17,7 +17,7 @@ import numpy as np
 
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import FRAMES, TICK, ticks
-from sparseprop_dist.elementary import PI, atan, atanh, sin_cos, sinh_cosh
+from sparseprop_dist.elementary import PI, atan, atanh, cos_and_sinc, sin_cos, sinh_cosh
 from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit, prefetch
 from sparseprop_dist.models.parameters import differ
 from sparseprop_dist.models.protocol import (
@@ -41,6 +41,8 @@ FREE, LONG_AGO = -1, -(1 << 61)
 """Release tick of a neuron that is not refractory; tick of the last spike of one that has not fired."""
 NEAR = 64.0
 """Ticks (6e-11 ms): a crossing this close to the last spike is that spike. V leaves -inf in no time, but cannot come to threshold again."""
+SHORT = 1 / 4
+"""Reach of `cos_and_sinc`."""
 MOST = 1e150
 """Stands for infinite r: the projective point at V(anchor) = inf."""
 
@@ -63,17 +65,29 @@ class QIFRecord(NamedTuple):
     slab_bits: int
     group: int  # slabs from one anchor to the next, less 1
     rests: int  # 1: some neuron has t_ref above 0
+    endless: int  # 1: no neuron has a finite threshold
+    short: int  # 1: frames are short, abs(I) x^2 is at most SHORT in them
+    low: float  # the smallest I
+    high: float  # the largest I
+    slow: float  # the smallest rate
+    fast: float  # the largest rate
     various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
     @staticmethod
     def make(values: Mapping[str, Any], slab_bits: int) -> "QIFRecord":
         """Return neurons at time 0, from their parameters (arrays by name).
 
-        The anchor is in the middle of 2^FRAMES slabs where all I > 0; else of each slab, or r would lose digits with e^(2kx).
+        The anchor is in the middle of 2^FRAMES slabs where all I > 0, since a carry costs; else of each slab, or r would lose digits with
+        e^(2kx). Where neurons differ, of as many slabs as c and S are short series in.
         """
         n = len(values["I"])
         rate, drive = TICK / values["tau_m"], values["I"].astype(np.float64)
-        group = (1 << FRAMES) - 1 if (drive > 0.0).all() else 0
+        various = differ(values)
+        reach = np.abs(drive).max(initial=0.0) * (rate.max(initial=0.0) * 2.0 ** (slab_bits - 1)) ** 2
+        fitting = [bits for bits in range(FRAMES + 1) if reach * 4**bits <= SHORT]
+        oscillates = bool((drive > 0.0).all())
+        short = bool(fitting) and (various or not oscillates)
+        group = (1 << (fitting[-1] if short and oscillates else FRAMES if oscillates else 0)) - 1
         record = QIFRecord(
             r=np.clip(np.minimum(values["V_m"], values["V_th"]), -MOST, MOST),
             release=np.full(n, FREE, np.int64),
@@ -89,7 +103,13 @@ class QIFRecord(NamedTuple):
             slab_bits=slab_bits,
             group=group,
             rests=int((values["t_ref"] > 0.0).any()),
-            various=int(differ(values)),
+            endless=int(np.isinf(values["V_th"]).all()),
+            short=int(short),
+            low=float(drive.min(initial=np.inf)),
+            high=float(drive.max(initial=-np.inf)),
+            slow=float(rate.min(initial=np.inf)),
+            fast=float(rate.max(initial=0.0)),
+            various=int(various),
         )
         _stand(record, float((group + 1) << slab_bits))
         return record
@@ -131,7 +151,7 @@ def turn(model, i, x):
 
 
 @inline
-def _elapsed(model, start, offset):
+def elapsed_at(model, start, offset):
     """Return the ticks from the anchor to an offset."""
     slabs = (start >> model.slab_bits) & model.group
     return np.float64((slabs << model.slab_bits) + offset) - 0.5 * np.float64((model.group + 1) << model.slab_bits)
@@ -140,7 +160,13 @@ def _elapsed(model, start, offset):
 @merged
 def frame(model, i, start, offset):
     """Return c and S at an offset."""
-    return turn(model, i, _elapsed(model, start, offset) * model.rate[i * model.various])
+    # one cache miss less a target where only I differs
+    rate = model.slow if model.slow == model.fast else model.rate[i * model.various]
+    x = elapsed_at(model, start, offset) * rate
+    if model.short:
+        c, ratio = cos_and_sinc(model.drive[i * model.various] * x * x)
+        return c, ratio * x
+    return turn(model, i, x)
 
 
 @merged
@@ -156,6 +182,12 @@ def _back(model, i, v, start, offset):
 def moved(r, one, two, three, four):
     """Return r after an input whose Moebius map has these coefficients."""
     return min(max((one * r + two) / (three * r + four), -MOST), MOST)
+
+
+@inline
+def struck(r, c, s, weight):
+    """Return r after an input."""
+    return moved(r, 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s)
 
 
 @merged
@@ -189,7 +221,7 @@ def _receive(model, i, start, offset, weight):
     if _rests(model, i):
         return NOTHING
     c, s = frame(model, i, start, offset)
-    model.r[i] = moved(model.r[i], 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s)
+    model.r[i] = struck(model.r[i], c, s, weight)
     return _fire(model, i, start, offset) if weight > 0.0 and _reaches(model, i, c, s) else NOTHING
 
 
@@ -200,7 +232,7 @@ def _own_event(model, i, start, after):
     j = i * model.various
     r, drive, root, threshold = model.r[i], model.drive[j], model.root[j], model.threshold[j]
     q = 1.0 / r if np.isinf(threshold) else (threshold - r) / (drive + r * threshold)  # S/c at the crossing
-    anchor = -_elapsed(model, start, 0)
+    anchor = -elapsed_at(model, start, 0)
     earliest, last = after - 1.5, np.float64(model.last[i] - start)
     if drive > 0.0:
         period = PI / (root * model.rate[j])
@@ -262,9 +294,10 @@ def _carry(model, first, n, start):
     if model.various == 0:
         _carry_alike(model.r[first : first + n], model.turn_c[0], model.turn_s[0], model.drive[0] * model.turn_s[0])
         return
-    for i in range(first, first + n):
-        r, c, s = model.r[i], model.turn_c[i], model.turn_s[i]
-        model.r[i] = min(max((r * c + model.drive[i] * s) / (c - r * s), -MOST), MOST)
+    r, drive, turn_c, turn_s = model.r[first:], model.drive[first:], model.turn_c[first:], model.turn_s[first:]
+    for k in range(n):
+        c, s = turn_c[k], turn_s[k]
+        r[k] = min(max((r[k] * c + drive[k] * s) / (c - r[k] * s), -MOST), MOST)
 
 
 @implements(potential, QIFRecord)
@@ -279,6 +312,9 @@ def _potential(model, i, start, offset):
 def _fetch(model, i):
     prefetch(model.r, i)
     prefetch(model.last, i)
+    if model.various:
+        prefetch(model.drive, i)
+        prefetch(model.root, i)
 
 
 @implements(is_resting, QIFRecord)

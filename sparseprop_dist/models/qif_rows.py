@@ -2,11 +2,14 @@
 
 import numpy as np
 
-from sparseprop_dist.jit import implements, merged
+from sparseprop_dist.elementary import cos_and_sinc
+from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
 from sparseprop_dist.models.protocol import FIRED, candidates, own_event, receive, strike
-from sparseprop_dist.models.qif_record import FREE, QIFRecord, frame, moved
+from sparseprop_dist.models.qif_record import FREE, QIFRecord, elapsed_at, frame, moved, struck
 from sparseprop_dist.models.scan import scan
 
+AHEAD = np.uint64(16)
+"""Targets ahead of the one at hand whose state is fetched: a core looks ahead five by itself."""
 GUARD = 4
 """Ticks that a stretch is longer to either side, in which crossings are looked for: for rounding."""
 
@@ -39,20 +42,50 @@ def _candidates_alike(r, alpha, beta, alpha_b, beta_b, found):
     return scan(r, min(root, root_b), max(root, root_b), beta * beta_b < 0.0, found)
 
 
+@merged
+def _root(elapsed, drive, rate):
+    """Return c/S, where V is infinite."""
+    x = elapsed * rate
+    c, ratio = cos_and_sinc(drive * x * x)
+    return c / (ratio * x)
+
+
+@merged
+def _range(model, start, a, b):
+    """Return low, high and outside, as `scan` has them, of the r at which V of some neuron may pass infinity in [a, b), in short frames.
+
+    c/S falls with x, through -inf and inf at the anchor; and it falls with I for x > 0, and rises for x < 0.
+    """
+    begin, end = elapsed_at(model, start, a - GUARD), elapsed_at(model, start, b + GUARD)
+    first = _root(begin, model.low, model.slow) if begin > 0.0 else _root(begin, model.high, model.fast)
+    last = _root(end, model.high, model.fast) if end > 0.0 else _root(end, model.low, model.slow)
+    if begin <= 0.0 <= end:
+        return first, last, True
+    return last, first, False
+
+
+@merged
+def _candidates_each(model, first, n, start, a, b, found):
+    r, m = model.r[first : first + n], 0
+    if model.short and model.endless:
+        low, high, outside = _range(model, start, a, b)
+        return scan(r, low, high, outside, found)
+    for k in range(n):
+        alpha, beta = _side(model, first + k, start, a - GUARD)
+        alpha_b, beta_b = _side(model, first + k, start, b + GUARD)
+        found[m] = k
+        m += _crosses(r[k], alpha, beta, alpha_b, beta_b)
+    return m
+
+
 @implements(candidates, QIFRecord)
 def _candidates(model, first, n, alike, start, a, b, found):
-    r = model.r[first : first + n]
-    m = 0
     if alike == 2:
         alpha, beta = _side(model, first, start, a - GUARD)
         alpha_b, beta_b = _side(model, first, start, b + GUARD)
-        m = _candidates_alike(r, alpha, beta, alpha_b, beta_b, found)
+        m = _candidates_alike(model.r[first : first + n], alpha, beta, alpha_b, beta_b, found)
     else:
-        for k in range(n):
-            alpha, beta = _side(model, first + k, start, a - GUARD)
-            alpha_b, beta_b = _side(model, first + k, start, b + GUARD)
-            found[m] = k
-            m += _crosses(r[k], alpha, beta, alpha_b, beta_b)
+        m = _candidates_each(model, first, n, start, a, b, found)
     if model.rests:
         release = model.release[first : first + n]
         for k in range(n):
@@ -92,6 +125,48 @@ def _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
     return m
 
 
+@merged
+def _are_distinct(words, begin, stop):
+    """Are the targets of a row certain to be distinct? Those of stored rows come in ascending order."""
+    ascend = np.int64(1)
+    for q in range(np.uint64(begin), np.uint64(stop - 1)):
+        ascend &= np.int64(words[q] < words[q + np.uint64(1)])
+    return ascend != 0
+
+
+@merged
+def _move_together(model, first, words, begin, stop, weight, weights, x, work):
+    """Write to ``work`` where the targets of a row come to, as bits; what lies far apart is read first, so that vector instructions do the
+    rest: 2 ns a target instead of 6.6."""
+    r, drive, n = model.r[first:], model.drive[first:], np.uint64(stop - begin)
+    for k in range(n):
+        soon = np.int64(words[np.uint64(begin) + min(k + AHEAD, n - np.uint64(1))])
+        prefetch(r, soon)
+        prefetch(drive, soon)
+        target = words[np.uint64(begin) + k]
+        work[k], work[n + k] = float_bits(r[target]), float_bits(drive[target])
+    for k in range(n):
+        c, ratio = cos_and_sinc(bits_float(work[n + k]) * x * x)
+        work[k] = float_bits(struck(bits_float(work[k]), c, ratio * x, weights[k] if weights.size else weight))
+
+
+@merged
+def _strike_together(model, first, words, begin, stop, weight, weights, start, offset, b, touched):
+    """Deliver a spike to neurons of one tau_m in short frames, of which none fires at an input or is ever refractory; as `strike`."""
+    r = model.r[first:]
+    low, high, outside = _range(model, start, offset, b)
+    _move_together(model, first, words, begin, stop, weight, weights, elapsed_at(model, start, offset) * model.slow, touched)
+    m = 0
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        x = bits_float(touched[q - np.uint64(begin)])
+        r[words[q]] = x
+        own = weights[q - np.uint64(begin)] if weights.size else weight
+        if own > 0.0 and (low <= x < high) != outside:
+            touched[m] = np.int64(words[q])
+            m += 1
+    return m
+
+
 @implements(strike, QIFRecord)
 def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
     if alike and weights.size == 0 and not model.rests:
@@ -100,6 +175,9 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
             return 0
         if alike == 2 and np.isinf(model.threshold[first * model.various]):
             return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
+    at_once = model.short and model.endless and not model.rests and model.various and model.slow == model.fast
+    if at_once and _are_distinct(words, begin, stop):
+        return _strike_together(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
     m = 0
     for q in range(begin, stop):
         target = np.int64(words[q])
