@@ -49,6 +49,10 @@ def unit_of(network: Network, recording: Recording) -> str:
     return quantities(network.population(recording.targets[0]).model)[recording.what] or "1"
 
 
+def _number_of(network: Network, recording: Recording) -> int:
+    return list(quantities(network.population(recording.targets[0]).model)).index(recording.what)
+
+
 def check(network: Network, until: float, output: Any, ranks_on_node: int) -> None:
     """Refuse recordings that do not fit the run, the memory, or the disk.
 
@@ -96,6 +100,7 @@ class Recorder:
                 self.samples.append(Samples(communicator, sink, grid, gids_sampled, division, to_local))
         self.crowded = CROWD * sum(samples.n_columns for samples in self.samples) > network.n_neurons
         self.ptr = np.cumsum([0, *(len(samples.neurons) for samples in self.samples)])
+        self.numbers = np.array([_number_of(network, recording) for recording in network.recordings if recording.what != COUNT], np.int64)
         self.neurons = np.concatenate([np.empty(0, np.int64), *(samples.neurons for samples in self.samples)])
 
     def watch(self, session: Session, until: int) -> tuple[int, Watch]:
@@ -119,7 +124,7 @@ class Recorder:
         order = np.argsort(tick, kind="stable")
         sizes = np.diff(self.ptr)[group[order]]
         first = np.cumsum(sizes) - sizes
-        return Watch(tick[order], group[order], first, self.ptr, self.neurons, np.empty(int(sizes.sum())))
+        return Watch(tick[order], group[order], first, self.ptr, self.numbers, self.neurons, np.empty(int(sizes.sum())))
 
     def keep(self, watch: Watch) -> None:
         """Keep what was read; collective."""

@@ -126,7 +126,8 @@ def tick_at(ms: float) -> int:
 
 
 def quantities(model: Any) -> dict[str, str]:
-    """Return what can be sampled of a neuron model, with units. A model that has more than V names it in ``recordable``."""
+    """Return what can be sampled of a neuron model, with units, in the order of `models.protocol.observe`. A model that has more than V
+    names it in ``recordable``."""
     units = model.quantities
     return getattr(model, "recordable", {"V": units["V_m"].unit if "V_m" in units else ""})
 
@@ -156,7 +157,8 @@ def record(
 
     Parameters
     ----------
-    what : "V" (mV; without unit where the model's V has none) sampled at times, or "count", the spikes of each population in bins
+    what : "V" (mV; without unit where the model's V has none) sampled at times, "I_syn_ex" or "I_syn_in" (pA) of `LIFPscExp`, or "count",
+        the spikes of each population in bins
     target : a population, its name, or a list of these that makes one pool
     every : ms between samples: at start, start + every, ... to stop, both included
     times : ms, increasing; samples at other times than regular ones

@@ -163,6 +163,7 @@ class Watch(NamedTuple):
     group: np.ndarray  # int64 (W,)
     first: np.ndarray  # int64 (W,), where the values of a row start
     ptr: np.ndarray  # int64 (groups + 1,), neurons of each group
+    number: np.ndarray  # int64 (groups,), the quantity that is read, as `models.protocol.observe` has it
     neuron: np.ndarray  # int64, local indices, ascending in a group
     value: np.ndarray  # float64, what was read
 

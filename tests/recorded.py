@@ -3,6 +3,7 @@ ranks."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sys
@@ -19,7 +20,9 @@ from sparseprop_dist.description import Network
 from sparseprop_dist.exchange import world
 from sparseprop_dist.inputs import Poisson
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.lif_psc_exp import LIFPscExp
 from sparseprop_dist.models.qif import QIF
+from sparseprop_dist.recordings import quantities
 from sparseprop_dist.rules import FixedIndegree
 from sparseprop_dist.simulate import simulate
 
@@ -43,11 +46,13 @@ def everything(network: Network) -> Network:
     alike = [name for name in names if type(network.population(name).model) is type(network.population(names[-1]).model)]
     n = sum(network.population(name).size for name in alike)
     draw = np.random.default_rng(3)
+    others = list(quantities(network.population(names[-1]).model))[1:]
     return recording(
         network,
         lambda twin: twin.record("V", alike, every=0.37),
         lambda twin: twin.record("V", names[-1:], times=np.unique(draw.uniform(0.0, 8.0, 50)), name="some times"),
         lambda twin: twin.record("V", alike[::-1], every=1.0, start=2.3, stop=7.1, neurons=draw.permutation(n)[: n // 2], name="half"),
+        *(functools.partial(Network.record, what=what, target=alike, every=0.41) for what in others),
         lambda twin: twin.record("count", names, bin=0.1),
         lambda twin: twin.record("count", names[::-1], bin=2.7, start=1.3, stop=6.9, name="few bins"),
     )
@@ -65,13 +70,23 @@ def without_delay(seed: int) -> Network:
     return network
 
 
+def with_currents(seed: int) -> Network:
+    """Exponential currents."""
+    network = Network(seed)
+    network.add_population("n", 50, LIFPscExp(I_e=380.0, V_m=np.random.default_rng(seed).uniform(-70.0, -56.0, 50)))
+    network.connect("n", "n", FixedIndegree(5), weight=-40.0, delay=1.5)
+    network.add_input("n", Poisson(1000.0), weight=60.0)
+    return network
+
+
 def digests(folder: Path) -> dict[str, str]:
     found = {}
     sampling.BLOCK, sampling.CHUNK = 300, 64  # many chunks, on all ranks
     networks = {name: DESCRIBED[name](8) for name in ("brunel", "mixed", "unconnected")}
     few = Network()
     few.add_population("n", 2, LIF(I_e=400.0))
-    for name, network in {**networks, "without delay": without_delay(8), "few": few}.items():
+    currents = {"currents": with_currents(8)}
+    for name, network in {**networks, **currents, "without delay": without_delay(8), "few": few}.items():
         for output in (None, folder / name):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # more ranks than neurons

@@ -17,7 +17,7 @@ from described import DESCRIBED
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import network_of, neurons_of, poisson_events, synapses_of, whole, with_delays
-from recorded import everything, neuron_names, recording, without_delay
+from recorded import everything, neuron_names, recording, with_currents, without_delay
 
 from sparseprop_dist import config, recorder, sampling, tables
 from sparseprop_dist import simulate as run
@@ -31,6 +31,7 @@ from sparseprop_dist.inputs import SpikeTrains
 from sparseprop_dist.jit import ENABLED
 from sparseprop_dist.models.intfire1 import IntFire1
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.lif_psc_exp import LIFPscExp
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.partition import partition
 from sparseprop_dist.recorder import Recorder
@@ -105,6 +106,47 @@ def test_V_of_quadratic_neurons() -> None:
     assert np.abs(np.sin(np.arctan(values[:, 0]) - turned)).max() < 1e-11
     assert np.abs(values[:, 1] - np.tanh(math.atanh(0.3) - x)).max() < 1e-12
     assert np.abs(values[:, 2] - 1.0 / (25.0 - x)).max() < 1e-12
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("schedule", ["slab", "ordered", "instant"])
+def test_currents_are_sums_of_exponentials(schedule: str) -> None:
+    """Over resets and refractory periods, which they do not know of; at an input, that before it."""
+    draw, until = np.random.default_rng(5), 40.0
+    excitation, inhibition = (np.sort(draw.uniform(0.0, until, 40)) for _ in range(2))
+    network = Network()
+    network.add_population("n", 2, LIFPscExp(I_e=[350.0, 0.0], tau_syn_ex=[1.7, 10.0], tau_syn_in=[4.1, 0.6]))
+    network.add_population("m", 1, LIF())
+    for inputs, weight in ((excitation, [300.0, 500.0]), (inhibition, [-200.0, -90.0])):
+        network.add_input("n", SpikeTrains(np.repeat(inputs, 2), np.tile([0, 1], len(inputs))), weight=weight, delay=0.5)
+    at_inputs = np.concatenate([excitation, inhibition]) + 0.5
+    times = np.unique([*at_inputs[at_inputs < until], *draw.uniform(0.0, until, 200), 0.0, until])
+    for what in ("I_syn_ex", "V", "I_syn_in"):
+        network.record(what, "n", times=times)
+    network.record("V", "m", every=1.0)
+    found = run(network, until, schedule=schedule)
+    assert len(found.spikes) > 4
+    for name, inputs, weights, taus in (
+        ("I_syn_ex", excitation, (300.0, 500.0), (1.7, 10.0)),
+        ("I_syn_in", inhibition, (-200.0, -90.0), (4.1, 0.6)),
+    ):
+        age = times[:, None] - np.rint((inputs + 0.5) / TICK) * TICK
+        assert (np.abs(age) < 1e-9).sum() > 30, "samples at inputs"
+        recorded = found.recordings[f"n.{name}"]
+        for neuron, (weight, tau) in enumerate(zip(weights, taus, strict=True)):
+            expected = np.where(age > TICK / 2, weight * np.exp(-np.maximum(age, 0.0) / tau), 0.0).sum(axis=1)
+            assert np.abs(recorded.values[:, neuron] - expected).max() < 1e-9
+        assert recorded.unit == "pA"
+
+
+def test_currents_that_a_model_does_not_have_are_refused() -> None:
+    network = Network()
+    network.add_population("n", 2, LIFPscExp())
+    network.add_population("m", 1, LIF())
+    with pytest.raises(InputError, match=r'"?I_syn_ex.* of population "m" cannot be recorded; known are V, count'):
+        network.record("I_syn_ex", ["n", "m"], every=1.0)
+    with pytest.raises(InputError, match=r'I_syn_exc.* of population "n" cannot be recorded.*did you mean.*I_syn_ex'):
+        network.record("I_syn_exc", "n", every=1.0)
 
 
 # --- the convention: just before the events of the tick -----------------------------------------------------------------------------
@@ -201,7 +243,7 @@ def test_V_is_that_of_the_oracle(network: Network, monkeypatch: pytest.MonkeyPat
 # --- nothing is disturbed, and nothing matters --------------------------------------------------------------------------------------
 
 
-ALL = [*NETWORKS, ("without delay", without_delay(2))]
+ALL = [*NETWORKS, ("without delay", without_delay(2)), ("currents", with_currents(2))]
 
 
 @pytest.mark.parametrize("network", [network for _, network in ALL], ids=[name for name, _ in ALL])
@@ -219,7 +261,7 @@ def test_no_spike_is_changed_and_no_value_depends_on_how_it_is_run(network: Netw
         assert found.spikes.ids.tobytes() == plain.ids.tobytes()
         for name, own in found.recordings.items():
             assert own.values.tobytes() == runs[0].recordings[name].values.tobytes(), name
-    assert len(runs[0].recordings) == 5
+    assert len(runs[0].recordings) == len(recorded.recordings) >= 5
 
 
 def test_rows_of_a_recording_do_not_depend_on_which_are_asked_for() -> None:

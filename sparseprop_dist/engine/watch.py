@@ -7,7 +7,7 @@ or later. Pieces are not cut for it: reading costs what it reads, not a pass ove
 import numpy as np
 
 from ..jit import inner, njit
-from ..models.protocol import CELLS, potential
+from ..models.protocol import CELLS, observe
 from ..state import Watch
 
 WATCHED = 2
@@ -17,16 +17,16 @@ WATCHED = 2
 def nothing() -> Watch:
     """Return what to watch where nothing is."""
     empty = np.empty(0, np.int64)
-    return Watch(empty, empty, empty, np.zeros(1, np.int64), empty, np.empty(0))
+    return Watch(empty, empty, empty, np.zeros(1, np.int64), empty, empty, np.empty(0))
 
 
 @njit
 def read_until(model, watch, w, start, offset):
     """Read row ``w`` and those after it whose ticks are at ``offset`` at most; return the row to read next."""
     while w < watch.tick.size and watch.tick[w] - start <= offset:
-        base, stop = watch.ptr[watch.group[w]], watch.ptr[watch.group[w] + 1]
+        base, stop, number = watch.ptr[watch.group[w]], watch.ptr[watch.group[w] + 1], watch.number[watch.group[w]]
         for m in range(base, stop):
-            watch.value[watch.first[w] + m - base] = potential(model, watch.neuron[m], start, watch.tick[w] - start)
+            watch.value[watch.first[w] + m - base] = observe(model, watch.neuron[m], start, watch.tick[w] - start, number)
         w += 1
     return w
 
@@ -61,5 +61,5 @@ def read_one(model, i, watch, w, local, start):
     """Read neuron ``i`` of the record, whose local index is ``local``, in row ``w``, if it is in its group."""
     m, stop = _place(watch, w, local)
     if m < stop and watch.neuron[m] == local:
-        value = potential(model, i, start, watch.tick[w] - start)
+        value = observe(model, i, start, watch.tick[w] - start, watch.number[watch.group[w]])
         watch.value[watch.first[w] + m - watch.ptr[watch.group[w]]] = value

@@ -43,6 +43,7 @@ from sparseprop_dist.models.protocol import (
     in_order_only,
     is_resting,
     mark,
+    nothing_but_potential,
     own_event,
     potential,
     receive,
@@ -198,6 +199,9 @@ def _potential(model, i, start, offset):
     if model.release[i] != FREE:
         return model.bounds[s, V_RESET]
     return voltage_at(model, s, model.y[i] + (offset << model.sets[s, FINENESS]))
+
+
+nothing_but_potential(FlowRecord)
 
 
 @inner

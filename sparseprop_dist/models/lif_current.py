@@ -30,6 +30,7 @@ from sparseprop_dist.models.protocol import (
     inhibit,
     is_resting,
     mark,
+    nothing_but_potential,
     own_event,
     potential,
     receive,
@@ -179,6 +180,9 @@ def _potential(model, i, start, offset):
     away = offset - lif.half
     drive = model.curves.kind[c].scale * drive_at(model.curves, model.currents, c, start, offset)
     return lif.rest[i] + (lif.y[i] + lif.slope[i] * away + drive) * exp_frame(-away * lif.rate[i]) / lif.gain[i]
+
+
+nothing_but_potential(DrivenLIFRecord)
 
 
 @implements(candidates, DrivenLIFRecord)

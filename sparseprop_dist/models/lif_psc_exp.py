@@ -45,6 +45,8 @@ class LIFPscExp(Model):
     additive: ClassVar[bool] = True
     weight_unit: ClassVar[str] = "pA"
     adjoint: ClassVar[Any] = LIFPscExpAdjoint
+    recordable: ClassVar[dict[str, str]] = {"V": "mV", "I_syn_ex": "pA", "I_syn_in": "pA"}
+    """In the order of `protocol.observe`."""
     differentiable: ClassVar[tuple[str, ...]] = (
         "tau_m",
         "tau_syn_ex",

@@ -29,6 +29,7 @@ from sparseprop_dist.models.protocol import (
     fetch,
     is_resting,
     mark,
+    observe,
     own_event,
     potential,
     receive,
@@ -294,6 +295,16 @@ def _potential(model, i, start, offset):
     fed_ex = model.x[i] * (rate_ex * (s * expm1_ratio((rate - rate_ex) * s)))
     fed_in = model.y[i] * (rate_in * (s * expm1_ratio((rate - rate_in) * s)))
     return model.rest[i] + exp_to_quarter(-rate * s) * (model.v[i] + fed_ex + fed_in) / model.gain[i]
+
+
+@implements(observe, LIFPscExpRecord)
+def _observe(model, i, start, offset, number):
+    if number == 0:
+        return potential(model, i, start, offset)
+    s = offset - model.half
+    if number == 1:
+        return model.x[i] * exp_to_quarter(-model.rate_ex[i] * s) / model.charge_ex[i]
+    return model.y[i] * exp_to_quarter(-model.rate_in[i] * s) / model.charge_in[i]
 
 
 @implements(mark, LIFPscExpRecord)

@@ -27,6 +27,7 @@ from sparseprop_dist.models.protocol import (
     fetch,
     is_resting,
     mark,
+    nothing_but_potential,
     own_event,
     potential,
     receive,
@@ -297,6 +298,9 @@ def _potential(model, i, start, offset):
     away = offset - model.half
     j = i * model.various
     return model.rest[j] + (model.y[i] + model.slope[j] * away) * exp_frame(-away * model.rate[j]) / model.gain[j]
+
+
+nothing_but_potential(LIFRecord)
 
 
 @implements(fetch, LIFRecord)

@@ -77,6 +77,12 @@ def potential(model, i, start, offset):
 
 
 @protocol
+def observe(model, i, start, offset, number):
+    """As `potential`, of the quantity of this number among those that the model names in ``recordable``; 0: V."""
+    raise NotImplementedError
+
+
+@protocol
 def candidates(model, first, n, alike, start, a, b, found):
     """Write to ``found``, int32, the k < n of those neurons ``first + k`` that may do something by themselves at offsets in [a, b); return
     their number.
@@ -162,6 +168,15 @@ def in_order_only(record):
     implements(strike_back, record)(_no_strike_back)
     implements(set_apart, record)(_not_apart)
     implements(inhibit, record)(_no_inhibit)
+
+
+def _only_potential(model, i, start, offset, number):
+    return potential(model, i, start, offset)
+
+
+def nothing_but_potential(record):
+    """Let a record answer that V is all that can be observed."""
+    implements(observe, record)(_only_potential)
 
 
 # --- additive models ---

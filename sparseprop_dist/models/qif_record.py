@@ -30,6 +30,7 @@ from sparseprop_dist.models.protocol import (
     fetch,
     is_resting,
     mark,
+    nothing_but_potential,
     own_event,
     potential,
     receive,
@@ -306,6 +307,9 @@ def _potential(model, i, start, offset):
         return model.reset[i * model.various]
     c, s = frame(model, i, start, offset)
     return (model.r[i] * c + model.drive[i * model.various] * s) / (c - model.r[i] * s)
+
+
+nothing_but_potential(QIFRecord)
 
 
 @implements(fetch, QIFRecord)
