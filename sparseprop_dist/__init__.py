@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparseprop_dist.at_spikes import AtSpikes, at_spikes
     from sparseprop_dist.build.kept import Kept
     from sparseprop_dist.config import load_pairs, load_spikes
     from sparseprop_dist.configuration import Configuration
@@ -53,6 +54,7 @@ __all__ = [
     "LIF",
     "QIF",
     "AllToAll",
+    "AtSpikes",
     "Checkpoints",
     "Configuration",
     "Constraints",
@@ -89,6 +91,7 @@ __all__ = [
     "Trained",
     "Training",
     "Uniform",
+    "at_spikes",
     "dump",
     "dumps",
     "load",
@@ -103,6 +106,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "at_spikes": ("AtSpikes", "at_spikes"),
     "build.kept": ("Kept",),
     "rules": (
         "AllToAll",

@@ -67,6 +67,7 @@ ROWS: list[tuple[int, str]] = [
     (5, "summary window"),
     (5, "snapshot"),
     (5, "simulate"),
+    (5, "at_spikes"),
     (5, "sweep"),
     (5, "gradient_values losses optimisers frames replay"),
     (5, "resume gradients"),

@@ -21,6 +21,7 @@ from recorded import everything, neuron_names, recording, with_currents, without
 
 from sparseprop_dist import config, recorder, sampling, tables
 from sparseprop_dist import simulate as run
+from sparseprop_dist.at_spikes import at_spikes
 from sparseprop_dist.build.part import lower
 from sparseprop_dist.clock import TICK, TICK_BITS
 from sparseprop_dist.description import Network
@@ -35,7 +36,7 @@ from sparseprop_dist.models.lif_psc_exp import LIFPscExp
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.partition import partition
 from sparseprop_dist.recorder import Recorder
-from sparseprop_dist.recordings import Grid, Recording, tick_at
+from sparseprop_dist.recordings import Grid, Recording, quantities, tick_at
 from sparseprop_dist.rules import OneToOne
 from sparseprop_dist.sampling import Counts, Memory, ticks_from
 
@@ -180,6 +181,42 @@ def test_a_spike_at_the_edge_of_two_bins_is_in_the_later_one() -> None:
     found = run(network, 4.0).recordings["n.count"]
     assert found.values[:, 0].tolist() == [0] + [1] * 39
     assert found.ids is None
+
+
+def test_V_at_own_spikes() -> None:
+    """V_th where V comes there by itself, also where a float64 does not tell ticks apart; V before the input that makes it fire."""
+    network = Network()
+    network.add_population("own", 3, LIF(E_L=0.0, I_e=[0.0, 750.0, 900.0], V_th=20.0, V_reset=5.0, V_m=5.0, t_ref=3.0))
+    network.add_population("driven", 1, LIF(E_L=0.0, V_th=1.0, V_reset=0.0, V_m=0.5, t_ref=0.0))
+    network.add_input("driven", SpikeTrains([2.0, 7.0], [0, 0]), weight=2.0)
+    network.record("count", ["own"], bin=1.0)
+    found = at_spikes(network, "V", ["driven", "own"], 9000.0, neurons=[0, 3, 1])
+    plain = run(network, 9000.0).spikes
+    of_those = plain.ids != 1
+    assert found.times.tobytes() == plain.times[of_those].tobytes()
+    assert found.ids.tobytes() == plain.ids[of_those].tobytes()
+    own = found.ids == 2
+    assert found.times[own].max() > 8990.0
+    assert np.abs(found.values[own & (found.times < 8192.0)] - 20.0).max() < 1e-11  # half a tick
+    assert np.abs(found.values[own] - 20.0).max() < 3e-11
+    assert np.abs(found.values[found.ids == 3] - [0.5 * math.exp(-0.2), 0.0]).max() < 1e-13
+    assert (found.what, found.unit, len(network.recordings)) == ("V", "mV", 1)
+    silent = at_spikes(network, "V", "own", 50.0, neurons=[0])
+    assert len(silent.values) == len(silent.times) == len(silent.ids) == 0
+
+
+@pytest.mark.parametrize("network", [with_currents(3), without_delay(3)], ids=["currents", "without delay"])
+def test_values_at_own_spikes_are_those_of_a_recording(network: Network) -> None:
+    spikes = run(network, UNTIL).spikes
+    name = network.populations[0].name
+    gids = network.gids(name)
+    for what in quantities(network.populations[0].model):
+        found = at_spikes(network, what, name, UNTIL)
+        assert len(found.times) == (spikes.ids < gids.stop).sum() > 10
+        dense = recording(network, functools.partial(Network.record, what=what, target=name, times=np.unique(found.times), name="x"))
+        recorded = run(dense, UNTIL).recordings["x"]
+        rows = np.searchsorted(recorded.times, found.times)
+        assert found.values.tobytes() == recorded.values[rows, found.ids - gids.start].tobytes()
 
 
 # --- the oracle ---------------------------------------------------------------------------------------------------------------------
