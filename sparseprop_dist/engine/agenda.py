@@ -14,8 +14,10 @@ from .arrivals import row_of
 
 LOCAL_MASK = (1 << LOCAL_BITS) - 1
 LOW = (1 << 32) - 1
-IN_BUCKET = 8
+IN_BUCKET = 2
 """Entries that a bucket should have, so that opening them and going through the heap cost the same: what the last sweep found decides."""
+FAR = 4
+"""Buckets ahead of the one at hand whose rows are fetched; twice as far, what tells where these are."""
 LINE = 16
 """Words in a line of the cache."""
 SOON = 8
@@ -135,7 +137,7 @@ def fetch_rows(blocks, synapses, gid):
 
 @merged
 def fetch_one(w):
-    """Fetch the rows of the next entry of the bucket after the one at hand: one for each that is taken, as memory can follow."""
+    """Fetch the rows of the next entry of the bucket that is FAR ahead: one for each that is taken, as memory can follow."""
     k = w.counters[Counter.AHEAD]
     if k >= 0:
         fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(w.scratch.node[k, 0])))
@@ -147,8 +149,8 @@ def open_bucket(w, piece):
     """Go on to the next bucket: put its entries on the heap, and fetch what they and the entries after them will read."""
     w.counters[Counter.BUCKET] += 1
     bucket, scratch, n = w.counters[Counter.BUCKET], w.scratch, w.counters[Counter.HEAP]
-    if bucket + 2 < BUCKETS:
-        k = scratch.head[bucket + 2]
+    if bucket + 2 * FAR < BUCKETS:
+        k = scratch.head[bucket + 2 * FAR]
         while k >= 0:
             i = np.int64(scratch.node[k, 0])
             fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, i))
@@ -158,7 +160,7 @@ def open_bucket(w, piece):
             k = scratch.node[k, 1]
         while w.counters[Counter.AHEAD] >= 0:
             fetch_one(w)
-        w.counters[Counter.AHEAD] = scratch.head[bucket + 1]
+        w.counters[Counter.AHEAD] = scratch.head[bucket + FAR]
     while True:
         i = np.int64(take(scratch.node, scratch.head, bucket))
         if i < 0:

@@ -10,7 +10,6 @@ from ..jit import merged, njit
 from ..meeting import ANEW, BEGIN, CHANGED, END, FAILED, HEARD, MET, NONE, OPEN, ORDERED, RESPOND, TELL, TO_TELL, TOLD, WISH
 from ..state import Counter
 from . import apart, messages, rerun
-from .instant import wished
 from .watch import read_until
 
 FEW, MANY = 2, 2
@@ -112,7 +111,6 @@ def settle(w, piece, wire):
     """
     # one call of each step: what is called twice is compiled into here twice
     c, status = w.counters, np.int64(OK)
-    c[Counter.WISHED] = wished(w)
     while status == OK and c[Counter.SETTLED] < piece.b:
         if c[Counter.PHASE] == TOLD or c[Counter.PHASE] == MET:
             status = np.int64(_meet(w, wire))

@@ -10,8 +10,6 @@ from sparseprop_dist.models.scan import scan
 APART = 3 << 61
 """State of a neuron that is set apart. What is delivered meanwhile is less than 2^61 (`engine.slots`): it stays above all others."""
 LEAST_APART = 3 << 60
-NONE = np.int64(np.iinfo(np.int64).max)
-"""No state is as high."""
 
 
 @implements(candidates, LIFRecord)
@@ -19,7 +17,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
     y = model.y[first : first + n]
     m = 0
     if alike == 2:
-        m = scan(y, _least(model, first, a, b), NONE, False, found)
+        m = scan(y, _least(model, first, a, b), None, False, found)
     else:
         least_of = model.least[first : first + n]
         for k in range(n):
