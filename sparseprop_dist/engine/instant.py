@@ -166,8 +166,8 @@ def list_now(w, drive, until, slab_bits, piece_bits):
 
 @merged
 def wished(w):
-    """Return what SHORTER should be for the next piece, at the end of one: as long as going over all neurons costs more than those that were
-    found in vain, it may be longer."""
+    """Return what SHORTER should be for the next piece, at the end of one: as long as going over all neurons costs more than those found in
+    vain, it may be longer."""
     shorter = w.counters[Counter.SHORTER]
     in_vain = w.counters[Counter.ENTRIES] - (w.counters[Counter.EMITTED] - w.counters[Counter.PIECE])
     if in_vain > FEW and in_vain * IN_VAIN > 2 * w.blocks.first[-1] and shorter < MOST_SHORTER:

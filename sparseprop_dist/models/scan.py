@@ -8,8 +8,10 @@ from sparseprop_dist.jit import LANES, lowest_bit, mask_at_least, merged
 @merged
 def scan(values, low, high, outside, found):
     """Write to ``found`` the k of all ``low <= values[k] < high`` (None: no bound), or if ``outside`` of all others; return their number.
-    One in hundreds is in it: the mask of 64 is gone over bit by bit, which takes 0.1 ns a value in all instead of 0.25 with a second look at
-    the 64."""
+
+    One in hundreds is in it: the mask of 64 is gone over bit by bit, which takes 0.1 ns a value in all instead of 0.25 with a second look
+    at the 64.
+    """
     m, whole = 0, values.size & ~(LANES - 1)
     flip = -1 if outside else 0
     for begin in range(0, whole, LANES):
