@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from .clock import TICK, TICK_BITS
-from .jit import njit
+from .jit import njit, prefetch
 
 STAMP = np.dtype([("whole", np.int64), ("part", np.int64), ("gid", np.int64)])
 """A spike whose time is ``whole`` ms and ``part`` ticks: without an origin, at full resolution for ever."""
 BINS_PER_CHUNK = 64
+KEY_BITS = 20
+"""Of a part of a ms that decides the bin of a spike: a key of 64 bits then spans 2^43 ms, and needs no division."""
 
 
 class Sink(Protocol):
@@ -91,11 +93,14 @@ class SpikeRecord:
         if n_chunks == 0:
             return
         own = np.concatenate(self.kept)  # in order: windows are, and so is each window
+        if self.communicator.size == 1:
+            self._write_own(own, n_chunks)
+            return
         edges, before = self._bins(own, n_chunks)
         end = min(n_chunks * self.chunk, total)
         received = self.communicator.scatter(self._parts(own, edges, before, n_chunks))
         spikes = np.concatenate(received)
-        self._write(in_order(spikes) if self.communicator.size > 1 else spikes, before, n_chunks, end)
+        self._write(in_order(spikes), before, n_chunks, end)
         self.kept = [own[self._cut(own, edges, before, end) :]]
         self.n_written += end
         self.communicator.barrier()
@@ -103,14 +108,23 @@ class SpikeRecord:
             self.sink.commit(self.n_written)
         self.communicator.barrier()
 
+    def _write_own(self, own: np.ndarray, n_chunks: int) -> None:
+        """Write chunks where there is no other rank."""
+        for start in range(0, n_chunks * self.chunk, self.chunk):
+            part = own[start : start + self.chunk]
+            self.sink.write(self.n_written + start, milliseconds(part), part["gid"].copy())
+        end = min(n_chunks * self.chunk, len(own))
+        self.kept = [own[end:].copy()]
+        self.n_written += end
+        self.sink.commit(self.n_written)
+
     def _bins(self, own: np.ndarray, n_chunks: int) -> tuple[np.ndarray, np.ndarray]:
         """Return where time bins start among the own spikes, and how many spikes of all ranks are in earlier bins; both (bins + 1,)."""
         low = self.communicator.least(int(own["whole"][0]) if len(own) else 1 << 62)
         high = -self.communicator.least(-int(own["whole"][-1]) if len(own) else 1 << 62) + 1
         n_bins = BINS_PER_CHUNK * n_chunks
-        # whole times to bins in integers: times of 2^62 would not fit a product, spans of a flush do
-        scaled = ((own["whole"] - low) * n_bins + (own["part"] * n_bins >> TICK_BITS)) // (high - low)
-        edges = np.searchsorted(scaled, np.arange(n_bins + 1))
+        keys = (own["whole"] - low << KEY_BITS) + (own["part"] >> TICK_BITS - KEY_BITS)
+        edges = np.searchsorted(keys, [(k * (high - low) << KEY_BITS) // n_bins for k in range(n_bins + 1)])
         counts = self.communicator.total(np.diff(edges).astype(np.int64))
         return edges, np.concatenate([[0], np.cumsum(counts)])
 
@@ -169,11 +183,20 @@ def _compare(spikes: np.ndarray, key: np.void) -> tuple[int, int]:
     return int(before.sum()), int((same_part & (spikes["gid"] == key["gid"])).sum())
 
 
+AHEAD = 16
+"""Spikes ahead of the one at hand whose neuron is fetched: its four numbers are in no cache."""
+
+
 @njit
 def count_intervals(neurons, times, count, first, last, total, squares):
     """Count spikes (sorted by time) and their intervals, one entry a neuron: spikes, first and last time, sum of intervals and of their
     squares. ``first`` may be ``last``, for whom the first does not matter."""
     for k in range(neurons.size):
+        soon = np.int64(neurons[min(k + AHEAD, neurons.size - 1)])
+        prefetch(count, soon)
+        prefetch(last, soon)
+        prefetch(total, soon)
+        prefetch(squares, soon)
         i, time = neurons[k], times[k]
         if count[i] > 0:
             interval = time - last[i]

@@ -118,8 +118,8 @@ def test_currents_are_sums_of_exponentials(schedule: str) -> None:
     network = Network()
     network.add_population("n", 2, LIFPscExp(I_e=[350.0, 0.0], tau_syn_ex=[1.7, 10.0], tau_syn_in=[4.1, 0.6]))
     network.add_population("m", 1, LIF())
-    for inputs, weight in ((excitation, [300.0, 500.0]), (inhibition, [-200.0, -90.0])):
-        network.add_input("n", SpikeTrains(np.repeat(inputs, 2), np.tile([0, 1], len(inputs))), weight=weight, delay=0.5)
+    for inputs, each in ((excitation, [300.0, 500.0]), (inhibition, [-200.0, -90.0])):
+        network.add_input("n", SpikeTrains(np.repeat(inputs, 2), np.tile([0, 1], len(inputs))), weight=each, delay=0.5)
     at_inputs = np.concatenate([excitation, inhibition]) + 0.5
     times = np.unique([*at_inputs[at_inputs < until], *draw.uniform(0.0, until, 200), 0.0, until])
     for what in ("I_syn_ex", "V", "I_syn_in"):
