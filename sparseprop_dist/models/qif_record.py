@@ -263,12 +263,15 @@ def _act(model, i, start, offset):
 @implements(save, QIFRecord)
 def _save(model, first, n, copy):
     for k in range(n):
-        copy[0, k], copy[1, k], copy[2, k] = float_bits(model.r[first + k]), model.release[first + k], model.last[first + k]
+        copy[0, k], copy[2, k] = float_bits(model.r[first + k]), model.last[first + k]
+        copy[1, k] = model.release[first + k] if model.rests else FREE
 
 
 @implements(restore, QIFRecord)
 def _restore(model, i, copy, k):
-    model.r[i], model.release[i], model.last[i] = bits_float(copy[0, k]), copy[1, k], copy[2, k]
+    model.r[i], model.last[i] = bits_float(copy[0, k]), copy[2, k]
+    if model.rests:
+        model.release[i] = copy[1, k]
 
 
 @implements(beyond, QIFRecord)
@@ -316,6 +319,8 @@ nothing_but_potential(QIFRecord)
 def _fetch(model, i):
     prefetch(model.r, i)
     prefetch(model.last, i)
+    if model.rests:
+        prefetch(model.release, i)
     if model.various:
         prefetch(model.drive, i)
         prefetch(model.root, i)
