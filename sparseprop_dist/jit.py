@@ -215,7 +215,7 @@ def _mask_at_least(typingctx: Any, values: Any, first: Any, limit: Any) -> Any:
 
         array, first, limit = args
         dtype = signature.args[0].dtype
-        loaded = builder.load(_vector_at(context, builder, signature.args[0], array, first, LANES), align=8)
+        loaded = builder.load(_vector_at(context, builder, signature.args[0], array, first, LANES), align=dtype.bitwidth // 8)
         compare = builder.fcmp_ordered if dtype == types.float64 else builder.icmp_signed
         return builder.bitcast(compare(">=", loaded, _splat(builder, limit, LANES)), ir.IntType(LANES))
 

@@ -82,7 +82,9 @@ def sweep(w, piece, now):
             soon = first + np.int64(w.scratch.found[min(k + SOON, n - 1)])
             prefetch(w.scratch.own, 2 * soon)
             fetch(w.model, soon)
-            schedule(w, piece, first + np.int64(w.scratch.found[k]), now - 1)
+            i = first + np.int64(w.scratch.found[k])
+            w.counters[Counter.ENTRIES] -= is_resting(w.model, i)  # it will be released, and is not found in vain
+            schedule(w, piece, i, now - 1)
 
 
 @merged
@@ -133,6 +135,9 @@ def fetch_rows(blocks, synapses, gid):
                 stop = min(synapses.row_ptr[synapses.index[p, block] + row + 1], begin + MOST_LINES * LINE)
                 for q in range(synapses.base[p, block] + begin, synapses.base[p, block] + stop, LINE):
                     prefetch(synapses.words32, q)
+                own = synapses.weight_base[p, block]
+                for q in range(own + begin, own + stop if synapses.weighted[p] else own, LINE // 2):
+                    prefetch(synapses.weights, q)
 
 
 @merged

@@ -51,6 +51,7 @@ from sparseprop_dist.models.protocol import (
     save,
     strike,
 )
+from sparseprop_dist.models.scan import scan
 
 CUT_MASK = (1 << CUT_BITS) - 1
 
@@ -216,20 +217,14 @@ def _candidates(model, first, n, alike, start, a, b, found):
     y = model.y[first : first + n]
     m = 0
     if alike == 2:
-        least = _least(model, first, b)
-        for k in range(n):
-            found[m] = k
-            m += y[k] > least
+        m = scan(y, _least(model, first, b) + 1, None, False, found)
     else:
         for k in range(n):
             found[m] = k
             m += y[k] > _least(model, first + k, b)
     if model.rests:
         release = model.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
+        m += scan(release, np.int64(0), start + b, False, found[m:])
     return m
 
 

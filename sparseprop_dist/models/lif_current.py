@@ -40,6 +40,7 @@ from sparseprop_dist.models.protocol import (
     strike,
     strike_back,
 )
+from sparseprop_dist.models.scan import scan
 
 
 @by_address
@@ -206,10 +207,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
                 m += 1
     if lif.rests:
         release = lif.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
+        m += scan(release, np.int64(0), start + b, False, found[m:])
     return m
 
 

@@ -11,6 +11,7 @@ from sparseprop_dist.models.lif_psc_exp_flow import ceiling, least_of, may_reach
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, flow_of, jump
 from sparseprop_dist.models.lif_record import FREE
 from sparseprop_dist.models.protocol import candidates, in_order_only, receive, strike
+from sparseprop_dist.models.scan import scan
 
 
 @implements(candidates, LIFPscExpRecord)
@@ -32,10 +33,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
             m += most >= least_of(threshold[k], 0.0)
     if model.rests:
         release = model.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
+        m += scan(release, np.int64(0), start + b, False, found[m:])
     return m
 
 

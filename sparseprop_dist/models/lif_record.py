@@ -70,13 +70,13 @@ class LIFRecord(NamedTuple):
     reset: np.ndarray  # float64, (V_reset - V_inf) gain
     slope: np.ndarray  # float64, quanta per tick: drive of a neuron that does not leak, else 0
     decay: np.ndarray  # float64, e^(-slab/tau_m)
-    least: np.ndarray  # int64, what y must reach for the neuron to cross threshold by itself in a slab, less a guard for rounding
     rest: np.ndarray  # float64, V_inf, mV; E_L of a neuron that does not leak
     refractory: np.ndarray  # int64, t_ref, ticks
     keep: np.ndarray  # uint8, 1: inputs during refractoriness count after it
     sticky: np.ndarray  # uint8, 1: t_ref is so short that the neuron can fire and be released in one slab
     half: float  # half a slab, ticks
     rests: int  # 1: some neuron has t_ref above 0
+    drifts: int  # 1: some neuron has a slope
     keeps: int  # 1: some neuron keeps what comes in while it is refractory, and may be above threshold when it is released
     various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
@@ -107,7 +107,6 @@ class LIFRecord(NamedTuple):
                     f"neuron {values['gid'][i]}: {name} is {values[name][i]:g} mV and the drive pulls to {V_inf[i]:g} mV; "
                     f"they may differ by {most:.3g} mV at most, {LIMIT >> RESOLUTION + 2} times V_th - V_reset"
                 )
-        low = np.minimum(scaled["V_th"] * start, scaled["V_th"] * end) - half * np.abs(slope)
         return LIFRecord(
             y=np.rint(scaled["V_m"] * start + slope * half).astype(np.int64),
             release=np.full(len(gain), FREE, np.int64),
@@ -117,13 +116,13 @@ class LIFRecord(NamedTuple):
             reset=scaled["V_reset"],
             slope=slope,
             decay=start / end,
-            least=(low - 4.0 - np.abs(low) * 2.0**-38 - np.abs(slope)).astype(np.int64),
             rest=V_inf,
             refractory=ticks(values["t_ref"]),
             keep=values["refractory_input"].astype(np.uint8),
             sticky=(ticks(values["t_ref"]) < 1 << slab_bits).astype(np.uint8),
             half=half,
             rests=int((values["t_ref"] > 0.0).any()),
+            drifts=int(slope.any()),
             keeps=int(values["refractory_input"].any()),
             various=int(differ(values)),
         )

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sparseprop_dist.jit import implements, merged
+from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter
+from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
 from sparseprop_dist.models.lif_record import FREE, SLACK, LIFRecord, fire, jump, stand
 from sparseprop_dist.models.protocol import FIRED, candidates, inhibit, own_event, receive, set_apart, strike, strike_back
 from sparseprop_dist.models.scan import scan
@@ -10,6 +11,40 @@ from sparseprop_dist.models.scan import scan
 APART = 3 << 61
 """State of a neuron that is set apart. What is delivered meanwhile is less than 2^61 (`engine.slots`): it stays above all others."""
 LEAST_APART = 3 << 60
+AHEAD = np.uint64(16)
+"""Targets ahead of the one at hand whose state is fetched."""
+GUARD = 2.0**-38
+"""Part of a threshold that it counts as lower, where neurons that may cross it are looked for: for rounding."""
+
+
+@merged
+def _flag_alike(y, threshold, grown, grown_b, flags):
+    """Flag states that may cross threshold in a frame that all share, whose ends have grown by these factors."""
+    for k in range(y.size):
+        low = min(threshold[k] * grown, threshold[k] * grown_b)
+        flags[k] = y[k] >= low - 4.0 - abs(low) * GUARD
+
+
+@merged
+def _flag_each(y, threshold, slope, rate, away, away_b, flags):
+    """As `_flag_alike`, for neurons that differ in all."""
+    for k in range(y.size):
+        first, last = threshold[k] * exp_to_quarter(away * rate[k]), threshold[k] * exp_to_quarter(away_b * rate[k])
+        low = min(first - slope[k] * away, last - slope[k] * away_b)
+        flags[k] = y[k] >= low - 4.0 - abs(low) * GUARD - abs(slope[k])
+
+
+@merged
+def _candidates_each(model, first, n, alike, a, b, found):
+    """As `candidates`, of neurons that differ. ``found`` has room for twice as many: flags come behind."""
+    y, threshold, flags = model.y[first : first + n], model.threshold[first : first + n], found[n : 2 * n]
+    away, away_b = a - model.half, b - model.half
+    rate, slope = model.rate[first : first + n], model.slope[first : first + n]
+    if alike and not model.drifts:
+        _flag_alike(y, threshold, exp_to_quarter(away * rate[0]), exp_to_quarter(away_b * rate[0]), flags)
+    else:
+        _flag_each(y, threshold, slope, rate, away, away_b, flags)
+    return scan(flags, np.int32(1), None, False, found)
 
 
 @implements(candidates, LIFRecord)
@@ -19,17 +54,10 @@ def _candidates(model, first, n, alike, start, a, b, found):
     if alike == 2:
         m = scan(y, _least(model, first, a, b), None, False, found)
     else:
-        least_of = model.least[first : first + n]
-        for k in range(n):
-            if y[k] >= least_of[k]:
-                found[m] = k
-                m += 1
+        m = _candidates_each(model, first, n, alike, a, b, found)
     if model.rests:
         release = model.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
+        m += scan(release, np.int64(0), start + b, False, found[m:])
     return m
 
 
@@ -66,6 +94,53 @@ def _only_inhibits(model, alike, amount):
     return alike > 0 and amount <= -2 * SLACK and model.keeps == 0
 
 
+@merged
+def _write_amounts(model, first, alike, words, begin, stop, weight, weights, offset, work):
+    """Write by how much each input changes its target to ``work``, with the bits of `jump`: what lies far apart is read first, so that
+    vector instructions do the rest."""
+    n, away = np.uint64(stop - begin), offset - model.half
+    y, rate, gain = model.y[first:], model.rate[first:], model.gain[first:]
+    for k in range(n):
+        soon = np.int64(words[np.uint64(begin) + min(k + AHEAD, n - np.uint64(1))])
+        prefetch(y, soon)
+        target = np.int64(words[np.uint64(begin) + k])
+        if alike == 0:
+            prefetch(rate, soon)
+            prefetch(gain, soon)
+            work[n + k] = float_bits(rate[target])
+        work[k] = float_bits((weights[k] if weights.size else weight) * gain[0 if alike else target])
+    if alike:
+        grown = exp_frame(away * rate[0])
+        for k in range(n):
+            work[k] = np.int64(np.rint(bits_float(work[k]) * grown))
+        return
+    for k in range(n):
+        x = away * bits_float(work[n + k])
+        grown = exp_small(x) if abs(x) <= SMALL else exp_to_quarter(x)
+        work[k] = np.int64(np.rint(bits_float(work[k]) * grown))
+
+
+@merged
+def _strike_each(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
+    """As `strike`, of any weights to any neurons."""
+    _write_amounts(model, first, alike, words, begin, stop, weight, weights, offset, touched)
+    y = model.y[first:]
+    m = np.int64(0)
+    for q in range(begin, stop):
+        target, amount = np.int64(words[q]), touched[q - begin]
+        if amount <= -2 * SLACK and model.keeps == 0:
+            y[target] += amount
+            continue
+        own = weights[q - begin] if weights.size else weight
+        if receive(model, first + target, start, offset, own) == FIRED:
+            touched[m] = ~target
+            m += 1
+        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
+            touched[m] = target
+            m += 1
+    return m
+
+
 @implements(strike, LIFRecord)
 def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
     if alike and weights.size == 0:
@@ -77,17 +152,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
             return 0
         if alike == 2 and amount > 0:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
-    m = 0
-    for q in range(begin, stop):
-        target = np.int64(words[q])
-        own = weights[q - begin] if weights.size else weight
-        if receive(model, first + target, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
-            touched[m] = target
-            m += 1
-    return m
+    return _strike_each(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched)
 
 
 @implements(strike_back, LIFRecord)

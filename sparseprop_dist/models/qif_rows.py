@@ -5,7 +5,7 @@ import numpy as np
 from sparseprop_dist.elementary import cos_and_sinc
 from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
 from sparseprop_dist.models.protocol import FIRED, candidates, own_event, receive, strike
-from sparseprop_dist.models.qif_record import FREE, QIFRecord, elapsed_at, frame, moved, struck
+from sparseprop_dist.models.qif_record import QIFRecord, elapsed_at, frame, moved, struck
 from sparseprop_dist.models.scan import scan
 
 AHEAD = np.uint64(16)
@@ -88,10 +88,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
         m = _candidates_each(model, first, n, start, a, b, found)
     if model.rests:
         release = model.release[first : first + n]
-        for k in range(n):
-            if release[k] != FREE and release[k] < start + b:
-                found[m] = k
-                m += 1
+        m += scan(release, np.int64(0), start + b, False, found[m:])
     return m
 
 
@@ -120,6 +117,25 @@ def _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
         x = moved(r[target], one, two, three, four)
         r[target] = x
         if _crosses(x, alpha, beta, alpha_b, beta_b):
+            touched[m] = np.int64(target)
+            m += 1
+    return m
+
+
+@merged
+def _strike_alike(model, first, words, begin, stop, weights, start, offset, b, touched):
+    """As `_excite`, with one weight a synapse, of any sign."""
+    r = model.r[first:]
+    c, s = frame(model, first, start, offset)
+    alpha, beta = _side(model, first, start, offset - GUARD)
+    alpha_b, beta_b = _side(model, first, start, b + GUARD)
+    m, last = 0, np.uint64(stop - 1)
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        prefetch(r, np.int64(words[min(q + AHEAD, last)]))
+        target, own = words[q], weights[q - np.uint64(begin)]
+        x = struck(r[target], c, s, own)
+        r[target] = x
+        if own > 0.0 and _crosses(x, alpha, beta, alpha_b, beta_b):
             touched[m] = np.int64(target)
             m += 1
     return m
@@ -175,6 +191,8 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
             return 0
         if alike == 2 and np.isinf(model.threshold[first * model.various]):
             return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
+    if alike == 2 and not model.rests and np.isinf(model.threshold[first * model.various]):
+        return _strike_alike(model, first, words, begin, stop, weights, start, offset, b, touched)
     at_once = model.short and model.endless and not model.rests and model.various and model.slow == model.fast
     if at_once and _are_distinct(words, begin, stop):
         return _strike_together(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
