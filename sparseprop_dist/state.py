@@ -182,7 +182,7 @@ class Scratch(NamedTuple):
     keys: np.ndarray  # int64, arrivals of Poisson inputs, then of pathways with delays
     key_ptr: np.ndarray  # int64 (P, 2), where the keys of each pathway start and end
     batch: np.ndarray  # int64 (entries of a block + 1,), where the keys of each entry start
-    chunk: np.ndarray  # int64 (3, CHUNK): places and increments
+    chunk: np.ndarray  # int64 (5, CHUNK): places, increments, weights (their bits) and keys of arrivals
     cells: np.ndarray  # int64 (CELLS, S, columns), S the most that `models.protocol.sums` is: sums of increments
     cells_flat: np.ndarray  # int64, the same memory
     flags: np.ndarray  # uint8 (CELLS + 1, columns), the last row stays zero

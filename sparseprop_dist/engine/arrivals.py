@@ -1,15 +1,14 @@
-"""Which arrivals fall into a piece of the clock, and the row pass that delivers them.
+"""Which arrivals fall into a piece of the clock, and where their words are.
 
 Owns the passes over synapses that the schedules share: `collect` (spikes with arrivals in the piece), `locate` (their words in one block),
-`add_rows` (sum them into cells, without order), `pick_rows` (list those of loud neurons). The order of spikes is in `docs/design/order.md`.
+`pick_rows` (list those of loud neurons); `cells` sums them. The order of spikes is in `docs/design/order.md`.
 """
 
 import numpy as np
 
 from ..errors import EVENTS_FULL, OK
-from ..jit import STRIDE, count_below, float_bits, inline, inner, prefetch, spread
-from ..models.protocol import frame_of, increment, sums
-from ..state import CHUNK, CONSTANT, DELAYED_32, DELAYED_64, TARGET_BITS, WIDE, Counter
+from ..jit import STRIDE, count_below, float_bits, inner, prefetch, spread
+from ..state import CONSTANT, DELAYED_32, DELAYED_64, TARGET_BITS, WIDE, Counter
 
 TARGET_MASK = (1 << TARGET_BITS) - 1
 AHEAD = 8
@@ -148,74 +147,6 @@ def keep_cursors(synapses, p, block, flight, train, scratch):
         cursors[scratch.active_spike[k] >> 1] = scratch.slice_stop[k] - synapses.base[p, block]
 
 
-@inline
-def _rows(model, weight):
-    """Return the sums of a cell that an input of a weight adds to (`models.protocol.sums`); the second counts where there are three."""
-    own = 1 if weight < 0.0 else 0
-    return own if sums(model) == 2 else 0, own + 1
-
-
-@inner
-def add_one(model, frame, offset, target, weight, columns, shift, scratch):
-    """Add an arrival to the cells."""
-    cells, cell = scratch.cells_flat, (offset >> shift) * scratch.cells.shape[1]
-    row, second = _rows(model, weight)
-    amount, other = increment(frame, offset, weight)
-    cells[(cell + row) * columns + target] += amount
-    if sums(model) == 3:
-        cells[(cell + second) * columns + target] += other
-
-
-@inner
-def add_keys(model, first, keys, weight, columns, shift, scratch):
-    """Add arrivals of one weight, given as keys, to the cells; the neurons of the block share the frame of its first."""
-    frame, cells, cell = frame_of(model, first), scratch.cells_flat, scratch.cells.shape[1] * columns
-    row, second = _rows(model, weight)
-    there, further = row * columns, np.uint64((second - row) * columns)
-    for begin in range(0, keys.size, CHUNK):
-        part = keys[begin : begin + CHUNK]
-        places, amounts, others = (scratch.chunk[0][: part.size], scratch.chunk[1][: part.size], scratch.chunk[2][: part.size])
-        if sums(model) == 2:
-            for m in range(part.size):
-                amounts[m] = increment(frame, part[m] >> TARGET_BITS, weight)[0]
-                places[m] = (part[m] >> (TARGET_BITS + shift)) * cell + there + (part[m] & TARGET_MASK)
-            for m in range(part.size):
-                cells[np.uint64(places[m])] += amounts[m]
-        else:
-            for m in range(part.size):
-                amounts[m], others[m] = increment(frame, part[m] >> TARGET_BITS, weight)
-                places[m] = (part[m] >> (TARGET_BITS + shift)) * cell + there + (part[m] & TARGET_MASK)
-            for m in range(part.size):
-                place = np.uint64(places[m])
-                cells[place] += amounts[m]
-                cells[place + further] += others[m]
-
-
-@inner
-def _add_constant(model, first, words, weight, columns, shift, scratch, k0, k1):
-    """One delay, one weight, one frame: the increment is made once a spike, the words are only added."""
-    frame, cells = frame_of(model, first), scratch.cells_flat
-    row, second = _rows(model, weight)
-    for k in range(k0, k1):
-        ahead = min(k + 2, k1 - 1)
-        for q in range(scratch.slice_first[ahead], scratch.slice_first[ahead] + 104, 32):
-            prefetch(words, q)
-        offset = scratch.active_offset[k]
-        amount, other = increment(frame, offset, weight)
-        o = ((offset >> shift) * scratch.cells.shape[1] + row) * columns
-        targets = cells[o : o + columns]
-        if sums(model) == 2:
-            for q in range(np.uint64(scratch.slice_first[k]), np.uint64(scratch.slice_stop[k])):
-                targets[words[q]] += amount
-        else:
-            o += (second - row) * columns
-            others = cells[o : o + columns]
-            for q in range(np.uint64(scratch.slice_first[k]), np.uint64(scratch.slice_stop[k])):
-                target = words[q]
-                targets[target] += amount
-                others[target] += other
-
-
 @inner
 def word_of(synapses, p, q):
     """Return word ``q`` of a pathway."""
@@ -237,30 +168,6 @@ def arrival_of(synapses, p, block_bits, k, q, scratch):
 def weight_of(synapses, p, block, q):
     """Return the weight of word ``q`` of a pathway."""
     return synapses.weights[synapses.weight_base[p, block] + q - synapses.base[p, block]] if synapses.weighted[p] else synapses.weight[p]
-
-
-@inner
-def _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
-    """A weight a synapse, or a frame a neuron."""
-    frame = frame_of(model, first)
-    for k in range(scratch.active_ptr[p], scratch.active_ptr[p + 1]):
-        for q in range(scratch.slice_first[k], scratch.slice_stop[k]):
-            offset, target = arrival_of(synapses, p, block_bits, k, q, scratch)
-            own = frame if uniform else frame_of(model, first + target)
-            add_one(model, own, offset, target, weight_of(synapses, p, block, q), columns, shift, scratch)
-
-
-@inner
-def add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch):
-    """Add the located arrivals of a pathway to the cells of a block."""
-    if not uniform or synapses.weighted[p]:
-        _add_one_by_one(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch)
-    elif synapses.kind[p] == CONSTANT:
-        k0, k1 = scratch.active_ptr[p], scratch.active_ptr[p + 1]
-        _add_constant(model, first, synapses.words16, synapses.weight[p], columns, shift, scratch, k0, k1)
-    else:
-        keys = scratch.keys[scratch.key_ptr[p, 0] : scratch.key_ptr[p, 1]]
-        add_keys(model, first, keys, synapses.weight[p], columns, shift, scratch)
 
 
 @inner

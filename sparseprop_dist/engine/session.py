@@ -85,7 +85,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         keys=np.zeros(capacity, np.int64),
         key_ptr=np.zeros((part.synapses.kind.size, 2), np.int64),
         batch=np.zeros(entries + 1, np.int64),
-        chunk=np.zeros((3, CHUNK), np.int64),
+        chunk=np.zeros((5, CHUNK), np.int64),
         cells=cells,
         cells_flat=cells.reshape(-1),
         flags=flags,

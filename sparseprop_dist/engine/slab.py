@@ -25,7 +25,6 @@ from ..models.protocol import (
     OVERFLOW,
     accumulate,
     act,
-    frame_of,
     next_own,
     receive,
     restore,
@@ -35,7 +34,8 @@ from ..models.protocol import (
 )
 from ..state import TARGET_BITS, Counter
 from . import piece
-from .arrivals import TARGET_MASK, add_keys, add_one, add_rows, collect, drive_weight, keep_cursors, locate, pick_keys, pick_rows
+from .arrivals import TARGET_MASK, collect, drive_weight, keep_cursors, locate, pick_keys, pick_rows
+from .cells import add_drive, add_rows
 from .emission import fire, precedes
 from .poisson import generate
 from .watch import WATCHED, mark, read_one, rows_of
@@ -60,21 +60,6 @@ def _draw(drive, block, slab, slab_bits, a, b, counters, scratch):
         n = stop
     scratch.batch[drive.entry_ptr[block + 1] - first] = n
     return OK, n, volume
-
-
-@inner
-def _add_drive(model, drive, block, first, uniform, columns, shift, scratch):
-    e0 = drive.entry_ptr[block]
-    for e in range(e0, drive.entry_ptr[block + 1]):
-        keys = scratch.keys[scratch.batch[e - e0] : scratch.batch[e - e0 + 1]]
-        if uniform and drive.weight_first[e] < 0:
-            add_keys(model, first, keys, drive.weight[e], columns, shift, scratch)
-            continue
-        for m in range(keys.size):
-            target = keys[m] & TARGET_MASK
-            if target < drive.stop[e]:
-                frame, weight = frame_of(model, first if uniform else first + target), drive_weight(drive, e, keys[m])
-                add_one(model, frame, keys[m] >> TARGET_BITS, target, weight, columns, shift, scratch)
 
 
 @inner
@@ -231,8 +216,8 @@ def _step(model, first, blocks, synapses, drive, flight, train, emitted, scratch
         scratch.cells[c0:c1] = 0
         for p in range(synapses.kind.size):
             if synapses.index[p, block] >= 0:
-                add_rows(model, synapses, p, block, first, uniform, block_bits, columns, shift, scratch)
-        _add_drive(model, drive, block, first, uniform, columns, shift, scratch)
+                add_rows(model, synapses, p, block, first, uniform, columns, shift, scratch)
+        add_drive(model, drive, block, first, uniform, columns, shift, scratch)
         sweep(
             model, first, n, blocks.alike[block], start, a, b, shift, scratch.cells, scratch.flags, bounds, c0, c1, CELLS >> log, n_arrivals
         )

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseprop_dist.jit import implements, inline, inner
+from sparseprop_dist.jit import bits_float, implements, inline, inner
 from sparseprop_dist.models.lif_psc_exp_flow import GUARD, ceiling, least_of
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, jump, own_event_before
 from sparseprop_dist.models.lif_record import ABSORB, FREE
-from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, next_own, sums, sweep
+from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, increments, next_own, sums, sweep
 
 
 class Frame(NamedTuple):
@@ -36,6 +36,19 @@ def _frame_of(model, i):
 def _increment(frame, offset, weight):
     charge, own = (frame.charge_in, frame.rate_in) if weight < 0.0 else (frame.charge_ex, frame.rate_ex)
     return jump(weight * charge, frame.rate, own, offset - frame.half)
+
+
+@implements(increments, LIFPscExpRecord)
+def _increments(model, first, uniform, keys, target_bits, weights, amounts, others):
+    if uniform:
+        frame = frame_of(model, first)
+        for m in range(keys.size):
+            amounts[m], others[m] = increment(frame, keys[m] >> target_bits, bits_float(weights[m]))
+        return
+    mask = (1 << target_bits) - 1
+    for m in range(keys.size):
+        frame = frame_of(model, first + (keys[m] & mask))
+        amounts[m], others[m] = increment(frame, keys[m] >> target_bits, bits_float(weights[m]))
 
 
 @implements(accumulate, LIFPscExpRecord)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sparseprop_dist.elementary import exp_small
-from sparseprop_dist.jit import implements, inline, inner
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, inner
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIFRecord
-from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, next_own, own_event, sums, sweep
+from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increment, increments, next_own, own_event, sums, sweep
 
 
 class Frame(NamedTuple):
@@ -31,6 +31,22 @@ def _frame_of(model, i):
 @implements(increment, Frame)
 def _increment(frame, offset, weight):
     return np.int64(np.rint(weight * frame.gain * exp_small((offset - frame.half) * frame.rate))), np.int64(0)
+
+
+@implements(increments, LIFRecord)
+def _increments(model, first, uniform, keys, target_bits, weights, amounts, others):
+    if uniform:
+        frame = frame_of(model, first)
+        for m in range(keys.size):
+            amounts[m] = increment(frame, keys[m] >> target_bits, bits_float(weights[m]))[0]
+        return
+    rate, gain, mask = model.rate[first:], model.gain[first:], (1 << target_bits) - 1
+    for m in range(keys.size):
+        k = np.uint64(keys[m] & mask)
+        amounts[m], others[m] = float_bits(bits_float(weights[m]) * gain[k]), float_bits(rate[k])
+    for m in range(keys.size):
+        x = (np.float64(keys[m] >> target_bits) - model.half) * bits_float(others[m])
+        amounts[m] = np.int64(np.rint(bits_float(amounts[m]) * exp_small(x)))
 
 
 @implements(accumulate, LIFRecord)

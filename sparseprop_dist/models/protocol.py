@@ -198,6 +198,14 @@ def increment(frame, offset, weight):
 
 
 @protocol
+def increments(model, first, uniform, keys, target_bits, weights, amounts, others):
+    """Write to ``amounts`` and ``others`` (int64) what `increment` says of many inputs: the m-th of the weight of which ``weights[m]`` are
+    the bits, at the offset ``keys[m] >> target_bits``, to neuron ``first + k``, k the lower bits. ``uniform``: all neurons have the frame
+    of the first."""
+    raise NotImplementedError
+
+
+@protocol
 def frame_of(model, i):
     """Return the frame of neuron ``i``: a record of scalars, all that `increment` needs."""
     raise NotImplementedError
