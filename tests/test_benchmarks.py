@@ -49,6 +49,21 @@ def test_paper_end_to_end() -> None:
     assert int(found[1].replace(",", "")) >= 2000
 
 
+def test_differing() -> None:
+    """A row for each network."""
+    small = ("--neurons", "300", "--indegree", "30", "--until", "32", "--events", "20000", "--repeats", "1")
+    lines = printed("differing.py", *small)
+    costs = [
+        float(cell)
+        for line in lines
+        if line.startswith("|")
+        for cell in line.strip("| ").split("|")[1:]
+        if re.fullmatch(r" [\d.]+ ?", cell)
+    ]
+    assert len(costs) == 4 * 2 + 10
+    assert min(costs) > 0.0
+
+
 def test_gradients() -> None:
     """A row, and a probe that agrees."""
     *_, row, probe = printed("gradients.py", "--neurons", "300", "--indegree", "30", "--probe")

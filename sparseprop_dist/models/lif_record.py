@@ -77,6 +77,7 @@ class LIFRecord(NamedTuple):
     half: float  # half a slab, ticks
     rests: int  # 1: some neuron has t_ref above 0
     drifts: int  # 1: some neuron has a slope
+    paced: int  # 1: all have the same rate
     keeps: int  # 1: some neuron keeps what comes in while it is refractory, and may be above threshold when it is released
     various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
@@ -123,6 +124,7 @@ class LIFRecord(NamedTuple):
             half=half,
             rests=int((values["t_ref"] > 0.0).any()),
             drifts=int(slope.any()),
+            paced=int((rate == rate[:1]).all()),
             keeps=int(values["refractory_input"].any()),
             various=int(differ(values)),
         )

@@ -19,7 +19,7 @@ GUARD = 2.0**-38
 
 @merged
 def _flag_alike(y, threshold, grown, grown_b, flags):
-    """Flag states that may cross threshold in a frame that all share, whose ends have grown by these factors."""
+    """Flag states that may cross threshold, of neurons of one tau_m, with factors that the ends of the frame have grown by."""
     for k in range(y.size):
         low = min(threshold[k] * grown, threshold[k] * grown_b)
         flags[k] = y[k] >= low - 4.0 - abs(low) * GUARD
@@ -27,10 +27,11 @@ def _flag_alike(y, threshold, grown, grown_b, flags):
 
 @merged
 def _flag_each(y, threshold, slope, rate, away, away_b, flags):
-    """As `_flag_alike`, for neurons that differ in all."""
+    """As `_flag_alike`, for neurons that differ in all. What leaks has no slope, and its bound is lowest at the start if above 0, else at
+    the end."""
     for k in range(y.size):
-        first, last = threshold[k] * exp_to_quarter(away * rate[k]), threshold[k] * exp_to_quarter(away_b * rate[k])
-        low = min(first - slope[k] * away, last - slope[k] * away_b)
+        lowest = threshold[k] * exp_to_quarter((away if threshold[k] >= 0.0 else away_b) * rate[k])
+        low = lowest - max(slope[k] * away, slope[k] * away_b)
         flags[k] = y[k] >= low - 4.0 - abs(low) * GUARD - abs(slope[k])
 
 
@@ -40,7 +41,7 @@ def _candidates_each(model, first, n, alike, a, b, found):
     y, threshold, flags = model.y[first : first + n], model.threshold[first : first + n], found[n : 2 * n]
     away, away_b = a - model.half, b - model.half
     rate, slope = model.rate[first : first + n], model.slope[first : first + n]
-    if alike and not model.drifts:
+    if (alike or model.paced) and not model.drifts:
         _flag_alike(y, threshold, exp_to_quarter(away * rate[0]), exp_to_quarter(away_b * rate[0]), flags)
     else:
         _flag_each(y, threshold, slope, rate, away, away_b, flags)
@@ -98,18 +99,19 @@ def _only_inhibits(model, alike, amount):
 def _write_amounts(model, first, alike, words, begin, stop, weight, weights, offset, work):
     """Write by how much each input changes its target to ``work``, with the bits of `jump`: what lies far apart is read first, so that
     vector instructions do the rest."""
-    n, away = np.uint64(stop - begin), offset - model.half
+    n, away, paced = np.uint64(stop - begin), offset - model.half, alike or model.paced
     y, rate, gain = model.y[first:], model.rate[first:], model.gain[first:]
     for k in range(n):
         soon = np.int64(words[np.uint64(begin) + min(k + AHEAD, n - np.uint64(1))])
         prefetch(y, soon)
         target = np.int64(words[np.uint64(begin) + k])
         if alike == 0:
-            prefetch(rate, soon)
             prefetch(gain, soon)
+        if not paced:
+            prefetch(rate, soon)
             work[n + k] = float_bits(rate[target])
         work[k] = float_bits((weights[k] if weights.size else weight) * gain[0 if alike else target])
-    if alike:
+    if paced:
         grown = exp_frame(away * rate[0])
         for k in range(n):
             work[k] = np.int64(np.rint(bits_float(work[k]) * grown))
