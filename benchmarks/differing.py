@@ -70,11 +70,11 @@ def without_delay(neurons: int, indegree: int) -> dict[str, sp.Network]:
 def cost(network: sp.Network, events: float, repeats: int) -> float:
     """Return ns per event of a network without delay."""
     session, costs = paper.session_of(network), []
-    paper.run(session, paper.WARM_UP // paper.WINDOW)
-    windows = math.ceil(events * paper.WARM_UP / paper.WINDOW / max(1, int(session.counters[Counter.RECURRENT])))
+    paper.run(session, paper.WARM_UP)
+    duration = math.ceil(events * paper.WARM_UP / max(1, int(session.counters[Counter.RECURRENT])))
     for _ in range(repeats):
         before, begun = int(session.counters[Counter.RECURRENT]), time.perf_counter()
-        paper.run(session, windows)
+        paper.run(session, duration)
         costs.append((time.perf_counter() - begun) * 1e9 / (int(session.counters[Counter.RECURRENT]) - before))
     return min(costs)
 

@@ -32,13 +32,13 @@ from sparseprop_dist.examples import MODELS, balanced_network, paper_network
 from sparseprop_dist.jit import njit, prefetch
 from sparseprop_dist.models.protocol import potential
 from sparseprop_dist.partition import partition
+from sparseprop_dist.preparation import longest_window
 from sparseprop_dist.state import Counter
 
 PUBLISHED = ("lif", "qif")
 """Networks that `baseline` does."""
-WINDOW = 16
-"""ms: one slab, or several."""
-LEAST_WINDOWS = 4
+LEAST = 64
+"""ms of a stretch."""
 WARM_UP = 192
 """ms, not counted: about where the rate of a network is stationary; buffers find their sizes."""
 ROWS_AHEAD, POINTERS_AHEAD = 6, 12
@@ -121,11 +121,11 @@ def potentials(model, start, offset, out):
         out[i] = potential(model, i, start, offset)
 
 
-def run(session: Session, windows: int) -> list[np.ndarray]:
-    """Advance by so many windows; return the spikes of each."""
-    out = []
-    for _ in range(windows):
-        out.append(session.advance(session.now + (WINDOW << TICK_BITS)))
+def run(session: Session, duration: int) -> list[np.ndarray]:
+    """Advance by so many ms, in windows as `simulate` does; return the spikes of each."""
+    out, end = [], session.now + (duration << TICK_BITS)
+    while session.now < end:
+        out.append(session.advance(min(end, session.now + longest_window(int(session.part.blocks.first[-1])))))
         session.forget()
     return out
 
@@ -150,23 +150,22 @@ def measure(model: str, neurons: int, indegree: int, given: argparse.Namespace) 
     network = network_of(model, neurons, indegree)
     session = session_of(network)
     rows, state = rows_of(session.part, neurons), np.zeros(neurons)
-    run(session, WARM_UP // WINDOW)
-    before = int(session.counters[Counter.RECURRENT])
-    events_per_window = max(1, before * WINDOW // WARM_UP)
-    windows = max(LEAST_WINDOWS, math.ceil(given.events / events_per_window))
+    run(session, WARM_UP)
+    events_per_ms = max(1.0, int(session.counters[Counter.RECURRENT]) / WARM_UP)
+    duration = max(LEAST, math.ceil(given.events / events_per_ms))
     begun, V = session.now, state_of(session, neurons)
     bare(state, *rows, np.zeros(2, np.int32), 1.0)
     ours, floor, spikes = [], [], []
     for _ in range(given.repeats):
         before = int(session.counters[Counter.RECURRENT])
-        wall, made = seconds(run, session, windows)
+        wall, made = seconds(run, session, duration)
         events = int(session.counters[Counter.RECURRENT]) - before
         gids = np.concatenate(made)["gid"]
         ours.append(wall * 1e9 / events)
         floor.append(seconds(bare, state, *rows, gids, 1.0)[0] * 1e9 / events)
         spikes.append(np.concatenate(made))
     n_spikes = sum(map(len, spikes))
-    rate = n_spikes / neurons / (given.repeats * windows * WINDOW * 1e-3)
+    rate = n_spikes / neurons / (given.repeats * duration * 1e-3)
     published = math.nan
     if model in PUBLISHED and not given.without_published:
         same = spikes[0]["gid"], (spikes[0]["time"] + (session.origin - begun)) * TICK

@@ -34,6 +34,8 @@ LONGEST = 1e12
 """ms: runs are shorter. 30 years, beyond which nothing is tested."""
 LONGEST_WINDOW = 1 << (TICK_BITS + 4)
 """Ticks (16 ms): a window where delays allow a longer one, so that spikes need not be kept for long."""
+FEW, MOST_LONGER = 1 << 16, 6
+"""Neurons with which a window costs more than its beginning and end, 30 us; log2 of how much longer it may be with fewer (1 s)."""
 
 
 @dataclass
@@ -113,7 +115,7 @@ def prepare(communicator: Alone, network: Network, window: float | None, schedul
     reach = -communicator.least(-int(part.synapses.reach[recurrent].max(initial=0)))
     times, gids = _trains(lowered)
     session = Session(part, SCHEDULES[schedule], min(part.piece_bits, shortest.bit_length() - 1), times, gids, reach=reach)
-    length, statistics = _window(window, crossing, part.slab_bits), Statistics(division.n_owned(communicator.rank))
+    length, statistics = _window(window, crossing, part.slab_bits, network.n_neurons), Statistics(division.n_owned(communicator.rank))
     together = None
     if isinstance(communicator, Ranks) and any(is_instant(lowered, projection) for projection in lowered.projections):
         if schedule != "instant":
@@ -145,11 +147,16 @@ def _crossing_delay(part: Part, remote: np.ndarray) -> int:
     return least
 
 
-def _window(asked: float | None, crossing: int, slab_bits: int) -> int:
+def longest_window(n_neurons: int) -> int:
+    """Return the ticks of a window of a network of so many neurons, at most: a power of two."""
+    return LONGEST_WINDOW << min(max(0, (FEW // max(n_neurons, 1)).bit_length() - 1), MOST_LONGER)
+
+
+def _window(asked: float | None, crossing: int, slab_bits: int, n_neurons: int) -> int:
     """Return the length of a window in ticks: whole slabs where there is room for one."""
     if asked is not None:
         return max(1, min(round(asked * 2.0**TICK_BITS), crossing))
-    longest = min(crossing, LONGEST_WINDOW)
+    longest = min(crossing, longest_window(n_neurons))
     return longest >> slab_bits << slab_bits or 1 << (longest.bit_length() - 1)
 
 
