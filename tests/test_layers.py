@@ -29,6 +29,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "drawing laws"),
     (1, "connectivity"),
     (1, "models models.protocol models.scan"),
+    (1, "models.row"),
     (1, "models.lif_record models.qif_record models.mixed models.lif_psc_exp_flow"),
     (1, "models.adjoint"),
     (1, "models.replay"),

@@ -40,6 +40,7 @@ from sparseprop_dist.models.protocol import (
     strike,
     strike_back,
 )
+from sparseprop_dist.models.row import strike_each
 from sparseprop_dist.models.scan import scan
 
 
@@ -242,17 +243,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
             return 0
         if alike == 2:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
-    m = 0
-    for q in range(begin, stop):
-        target = np.int64(words[q])
-        own = weights[q - begin] if weights.size else weight
-        if receive(model, first + target, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
-            touched[m] = target
-            m += 1
-    return m
+    return strike_each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
 
 
 @implements(strike_back, DrivenLIFRecord)

@@ -5,7 +5,8 @@ import numpy as np
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter
 from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
 from sparseprop_dist.models.lif_record import FREE, SLACK, LIFRecord, fire, jump, stand
-from sparseprop_dist.models.protocol import FIRED, candidates, inhibit, own_event, receive, set_apart, strike, strike_back
+from sparseprop_dist.models.protocol import candidates, inhibit, set_apart, strike, strike_back
+from sparseprop_dist.models.row import strike_one
 from sparseprop_dist.models.scan import scan
 
 APART = 3 << 61
@@ -134,12 +135,7 @@ def _strike_each(model, first, alike, words, begin, stop, weight, weights, start
             y[target] += amount
             continue
         own = weights[q - begin] if weights.size else weight
-        if receive(model, first + target, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
-            touched[m] = target
-            m += 1
+        m = strike_one(model, first, target, own, start, offset, b, touched, m)
     return m
 
 

@@ -4,8 +4,9 @@ import numpy as np
 
 from sparseprop_dist.elementary import cos_and_sinc
 from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
-from sparseprop_dist.models.protocol import FIRED, candidates, own_event, receive, strike
+from sparseprop_dist.models.protocol import candidates, strike
 from sparseprop_dist.models.qif_record import QIFRecord, elapsed_at, frame, moved, struck
+from sparseprop_dist.models.row import strike_each
 from sparseprop_dist.models.scan import scan
 
 AHEAD = np.uint64(16)
@@ -196,14 +197,4 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     at_once = model.short and model.endless and not model.rests and model.various and model.slow == model.fast
     if at_once and _are_distinct(words, begin, stop):
         return _strike_together(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
-    m = 0
-    for q in range(begin, stop):
-        target = np.int64(words[q])
-        own = weights[q - begin] if weights.size else weight
-        if receive(model, first + target, start, offset, own) == FIRED:
-            touched[m] = ~target
-            m += 1
-        elif own > 0.0 and own_event(model, first + target, start, offset + 1) < b:
-            touched[m] = target
-            m += 1
-    return m
+    return strike_each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)

@@ -1,0 +1,28 @@
+"""What a spike does to the neurons of a row one after the other, where a model has no faster way."""
+
+import numpy as np
+
+from sparseprop_dist.jit import merged
+from sparseprop_dist.models.protocol import FIRED, own_event, receive
+
+
+@merged
+def strike_one(model, first, target, weight, start, offset, b, touched, m):
+    """Give the neuron ``first + target`` an input; write to ``touched``, behind its first ``m``, as `strike` does; return its length."""
+    if receive(model, first + target, start, offset, weight) == FIRED:
+        touched[m] = ~target
+        return m + 1
+    if weight > 0.0 and own_event(model, first + target, start, offset + 1) < b:
+        touched[m] = target
+        return m + 1
+    return m
+
+
+@merged
+def strike_each(model, first, words, begin, stop, weight, weights, start, offset, b, touched):
+    """As `strike`, of any weights to any neurons."""
+    m = np.int64(0)
+    for q in range(begin, stop):
+        own = weights[q - begin] if weights.size else weight
+        m = strike_one(model, first, np.int64(words[q]), own, start, offset, b, touched, m)
+    return m
