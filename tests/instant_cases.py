@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from oracle import EIF, QIF, Exponential, Function, Model, Neuron, Perfect, Synapse
@@ -42,6 +43,7 @@ class Kind:
     until: tuple[float, float] = (50.0, 150.0)
     drive: str = "mixed"  # fires by itself: "above", or not: "below", or "mixed" (each neuron its own)
     heterogeneous: bool = False  # parameters differ between the neurons of a population (V_m always does)
+    shared: tuple[str, ...] = ()  # but for these
     instant: float = 1.0  # share of the recurrent synapses that have no delay
     grid: bool = False  # times, delays and weights in mV are multiples of GRID
     equality: bool = False  # so are potentials, and nothing leaks: potentials end exactly at threshold
@@ -217,14 +219,15 @@ MAKERS: dict[str, Callable[[Draw], Model]] = {
 
 
 def _population(kind: Kind, model: str, size: int, rng: np.random.Generator) -> list[Model]:
-    neurons, seed = [], int(rng.integers(1 << 32))
+    neurons: list[Any] = []
+    seed = int(rng.integers(1 << 32))
     for _ in range(size):
         # some start at threshold or above; potentials are continuous, or neurons would fire together against the intention of the preset
         place = _uniform((-0.2, 1.0) if rng.random() < 0.95 else (1.0, 1.2), rng)
         own = rng if kind.heterogeneous else np.random.default_rng(seed)
         above = kind.drive == "above" or (kind.drive == "mixed" and own.random() < 0.5)
         neurons.append(MAKERS[model](Draw(kind, 0.0 if kind.equality else place, above, float(own.choice(kind.t_ref)), own)))
-    return neurons
+    return [replace(neuron, **{name: getattr(neurons[0], name) for name in kind.shared}) for neuron in neurons]
 
 
 def unit_of(neuron: Model) -> float:

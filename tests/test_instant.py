@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-from instant_cases import CURRENTS, PRESETS, SLOW, SPECIAL, InstantCase, instant_case, make_case
+from instant_cases import ALONE, CURRENTS, PRESETS, SLOW, SPECIAL, InstantCase, Kind, instant_case, make_case
 from networks import (
     Run,
     emitted,
@@ -52,6 +52,14 @@ SEEDS, LONGEST = (range(2), 400.0) if ENABLED else (range(1), 2.5)
 HERE = PRESETS | {name: SPECIAL[name] for name in ("equality", "equality_perfect")}
 LIF_ONLY = [name for name, kind in HERE.items() if set(kind.models) <= {"lif", "perfect"}]
 QIF_ONLY = [name for name, kind in HERE.items() if set(kind.models) <= {"qif", "qif_finite"}]
+DIFFERING = {
+    "qif_drives": Kind(models=("qif",), heterogeneous=True, shared=("tau_m",), instant=0.7, source_strength=(0.2, 1.5)),
+    "qif_drives_above": replace(ALONE, models=("qif",), heterogeneous=True, shared=("tau_m",), strength=(0.1, 0.5), size=(20, 90)),
+    "lif_drives": Kind(heterogeneous=True, shared=("tau_m", "V_th", "V_reset"), instant=0.7),
+    "lif_thresholds": Kind(heterogeneous=True, shared=("tau_m",), instant=0.7, t_ref=(0.5,)),
+    "lif_thresholds_alone": replace(ALONE, heterogeneous=True, shared=("tau_m",), t_ref=(0.0,), size=(20, 90)),
+}
+"""Of which a sweep and a row see one parameter differ: they go ways of their own."""
 MIXED = {
     "lif_perfect_qif": replace(
         CURRENTS, models=("lif", "perfect", "qif"), size=(3, 15), heterogeneous=True, indegree=8, strength=(0.1, 0.6)
@@ -62,8 +70,8 @@ MIXED = {
 
 def case_of(preset: str, seed: int) -> InstantCase:
     """A case of a preset of `instant_cases`, or of one of those here."""
-    if preset in MIXED:
-        return make_case(f"{preset}-{seed}", MIXED[preset], np.random.default_rng((len(preset), seed)))
+    if preset in MIXED | DIFFERING:
+        return make_case(f"{preset}-{seed}", (MIXED | DIFFERING)[preset], np.random.default_rng((len(preset), seed)))
     return instant_case(seed, preset)
 
 
@@ -90,7 +98,7 @@ def agree(spikes: np.ndarray, reference: list[oracle.Spike], n: int) -> None:
 # --- against the oracle -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", [*LIF_ONLY, *QIF_ONLY, "mixed_ties", "lif_perfect_qif"])
+@pytest.mark.parametrize("preset", [*LIF_ONLY, *QIF_ONLY, *DIFFERING, "mixed_ties", "lif_perfect_qif"])
 def test_random_networks(preset: str) -> None:
     spikes = 0
     for seed in range(12):
@@ -118,17 +126,27 @@ def test_networks_of_cases_are_those_cases() -> None:
             assert sorted(own) == sorted(given)
 
 
-@pytest.mark.parametrize("preset", ["generations", "equality", "delays", "qif_driven"])
+@pytest.mark.parametrize("preset", ["generations", "equality", "delays", "qif_driven", "qif_drives", "lif_thresholds"])
 @pytest.mark.parametrize("kind", ["delays", "synapses"])
 def test_kinds_of_projections(kind: str, preset: str) -> None:
     """Rows of one delay, of one weight; two synapses of one spike in several projections, with and without delay."""
     for seed in range(3):
-        case = instant_case(seed, preset)
+        case = case_of(preset, seed)
         network = network_of(case, kind)
         synapses = whole(network).synapses
         assert set(synapses.instant) == {0, 1}
         assert kind != "synapses" or not synapses.weighted.any()
         compare(network, case.until)
+
+
+def test_neurons_that_differ_go_ways_of_their_own() -> None:
+    for preset in DIFFERING:
+        record = whole(network_of(case_of(preset, 0))).model
+        if preset.startswith("qif"):
+            assert (record.short, record.various, record.endless, record.rests, record.slow == record.fast) == (1, 1, 1, 0, True)
+        else:
+            assert (record.paced, record.various, record.drifts) == (1, 1, 0)
+            assert (len(set(record.gain)) > 1) == preset.startswith("lif_thresholds")
 
 
 def test_inhibition_meets_a_neuron_that_stays_above_threshold() -> None:
