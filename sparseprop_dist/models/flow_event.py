@@ -51,6 +51,7 @@ from sparseprop_dist.models.protocol import (
     save,
     strike,
 )
+from sparseprop_dist.models.row import are_distinct
 from sparseprop_dist.models.scan import scan
 
 CUT_MASK = (1 << CUT_BITS) - 1
@@ -229,15 +230,22 @@ def _candidates(model, first, n, alike, start, a, b, found):
 
 
 @inner
-def _inhibit(model, first, words, begin, stop, weight, offset):
-    """Deliver an inhibitory spike to neurons of the same parameters. Refractory ones may change: their release forgets it."""
-    s, y = model.kind[first], model.y[first:]
+def _inhibit(model, first, words, begin, stop, weight, offset, work):
+    """Deliver an inhibitory spike to distinct neurons of the same parameters, step by step for all, so that vector instructions find the
+    cells. Refractory ones may change: their release forgets it."""
+    s, y, n = model.kind[first], model.y[first:], np.uint64(stop - begin)
     now, low = offset << model.sets[s, FINENESS], model.bounds[s, LOW]
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        state = y[words[q]]
-        if state >= 0:
-            V = voltage_at(model, s, state + now) + weight
-            y[words[q]] = position_of(model, s, V) - now if low <= V else SUNK
+    for k in range(n):
+        work[k] = max(y[words[np.uint64(begin) + k]], 0)
+    for k in range(n):
+        work[k] = float_bits(voltage_at(model, s, work[k] + now) + weight)
+    for k in range(n):
+        V = bits_float(work[k])
+        work[k] = position_of(model, s, V) - now if low <= V else SUNK
+    for k in range(n):
+        target = words[np.uint64(begin) + k]
+        if y[target] >= 0:
+            y[target] = work[k]
 
 
 @inner
@@ -294,8 +302,8 @@ def _each(model, first, words, begin, stop, weight, weights, start, offset, b, t
 
 @implements(strike, FlowRecord)
 def _strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
-    if alike == 2 and weights.size == 0 and weight < 0.0:
-        _inhibit(model, first, words, begin, stop, weight, offset)
+    if alike == 2 and weights.size == 0 and weight < 0.0 and are_distinct(words, begin, stop):
+        _inhibit(model, first, words, begin, stop, weight, offset, touched)
         return 0
     if alike == 2 and weights.size == 0 and weight > 0.0:
         return _excite(model, first, words, begin, stop, weight, start, offset, b, touched)

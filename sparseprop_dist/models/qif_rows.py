@@ -6,7 +6,7 @@ from sparseprop_dist.elementary import cos_and_sinc
 from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
 from sparseprop_dist.models.protocol import candidates, strike
 from sparseprop_dist.models.qif_record import QIFRecord, elapsed_at, frame, moved, struck
-from sparseprop_dist.models.row import strike_each
+from sparseprop_dist.models.row import are_distinct, strike_each
 from sparseprop_dist.models.scan import scan
 
 AHEAD = np.uint64(16)
@@ -143,15 +143,6 @@ def _strike_alike(model, first, words, begin, stop, weights, start, offset, b, t
 
 
 @merged
-def _are_distinct(words, begin, stop):
-    """Are the targets of a row certain to be distinct? Those of stored rows come in ascending order."""
-    ascend = np.int64(1)
-    for q in range(np.uint64(begin), np.uint64(stop - 1)):
-        ascend &= np.int64(words[q] < words[q + np.uint64(1)])
-    return ascend != 0
-
-
-@merged
 def _move_together(model, first, words, begin, stop, weight, weights, x, work):
     """Write to ``work`` where the targets of a row come to, as bits; what lies far apart is read first, so that vector instructions do the
     rest: 2 ns a target instead of 6.6."""
@@ -195,6 +186,6 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     if alike == 2 and not model.rests and np.isinf(model.threshold[first * model.various]):
         return _strike_alike(model, first, words, begin, stop, weights, start, offset, b, touched)
     at_once = model.short and model.endless and not model.rests and model.various and model.slow == model.fast
-    if at_once and _are_distinct(words, begin, stop):
+    if at_once and are_distinct(words, begin, stop):
         return _strike_together(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
     return strike_each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)

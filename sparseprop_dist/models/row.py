@@ -7,6 +7,15 @@ from sparseprop_dist.models.protocol import FIRED, own_event, receive
 
 
 @merged
+def are_distinct(words, begin, stop):
+    """Are the targets of a row certain to be distinct? Those of stored rows come in ascending order."""
+    ascend = np.int64(1)
+    for q in range(np.uint64(begin), np.uint64(stop - 1)):
+        ascend &= np.int64(words[q] < words[q + np.uint64(1)])
+    return ascend != 0
+
+
+@merged
 def strike_one(model, first, target, weight, start, offset, b, touched, m):
     """Give the neuron ``first + target`` an input; write to ``touched``, behind its first ``m``, as `strike` does; return its length."""
     if receive(model, first + target, start, offset, weight) == FIRED:
