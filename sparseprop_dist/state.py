@@ -192,7 +192,7 @@ class Scratch(NamedTuple):
     own: np.ndarray  # int64 (neurons, 2), tick at which each acts by itself next, and its `mark` then, where a schedule needs it
     fired: np.ndarray  # int64 (neurons,), tick of the last spike, where a schedule needs it
     found: np.ndarray  # int32 (2 * neurons,): candidates, likewise
-    touched: np.ndarray  # int64: targets of a spike that now may act earlier or have fired, likewise
+    touched: np.ndarray  # int64 (2 * longest): targets of a spike that now may act earlier or have fired, likewise
     node: np.ndarray  # int32 (nodes, 2): neuron and next node of the lists of `queue`, likewise
     head: np.ndarray  # int32 (BUCKETS + 2,): first node of each bucket, of the free ones, and the number of the first unused, likewise
     loud: np.ndarray  # int64 (3, L): key, weight (its bits) and reference of arrivals that are replayed

@@ -99,7 +99,8 @@ def strike(model, first, alike, words, begin, stop, weight, weights, start, offs
 
     The q-th input is ``weights[q - begin]``, or ``weight`` if there are no weights. ``touched`` (int64) is told, in this order, the
     ``words[q]`` whose neuron may now do something by itself before ``b`` (its next own event may be earlier than it was), and
-    ``~words[q]`` of each that fired. The state is not checked for overflow (`beyond`).
+    ``~words[q]`` of each that fired; it has room for two numbers a word, in which a model may work. The state is not checked for overflow
+    (`beyond`).
     """
     raise NotImplementedError
 
