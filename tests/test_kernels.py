@@ -22,6 +22,7 @@ from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.emission import precedes, sort_spikes
 from sparseprop_dist.jit import ENABLED, STRIDE, count_below, njit, python_body, spread
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.row import are_distinct
 from sparseprop_dist.models.scan import scan
 from sparseprop_dist.queue import BUCKETS, LOCAL_BITS, clear, pop, push, put, take
 from sparseprop_dist.random import U, below, normal, philox, poisson, unit
@@ -370,3 +371,15 @@ def test_scan_finds_what_numpy_finds(kind: Any, n: int) -> None:
             found = np.full(n, -1, np.int32)
             m = _scan(values, kind(low), kind(high), outside, found)
             assert found[:m].tolist() == np.flatnonzero(inside ^ outside).tolist()
+
+
+@njit
+def _distinct(words: Any, begin: Any, stop: Any) -> Any:
+    return are_distinct(words, begin, stop)
+
+
+def test_rows_of_distinct_targets() -> None:
+    words = np.array([4, 7, 9, 9, 2, 3], np.uint32)
+    expected = {(0, 0): True, (0, 1): True, (0, 3): True, (0, 4): False, (3, 5): False, (4, 6): True, (6, 6): True}
+    for (begin, stop), distinct in expected.items():
+        assert _distinct(words, np.int64(begin), np.int64(stop)) == distinct

@@ -130,9 +130,9 @@ def _strike_alike(model, first, words, begin, stop, weights, start, offset, b, t
     c, s = frame(model, first, start, offset)
     alpha, beta = _side(model, first, start, offset - GUARD)
     alpha_b, beta_b = _side(model, first, start, b + GUARD)
-    m, last = 0, np.uint64(stop - 1)
+    m = 0
     for q in range(np.uint64(begin), np.uint64(stop)):
-        prefetch(r, np.int64(words[min(q + AHEAD, last)]))
+        prefetch(r, np.int64(words[min(q + AHEAD, np.uint64(stop - 1))]))
         target, own = words[q], weights[q - np.uint64(begin)]
         x = struck(r[target], c, s, own)
         r[target] = x

@@ -10,8 +10,8 @@ from sparseprop_dist.models.protocol import FIRED, own_event, receive
 def are_distinct(words, begin, stop):
     """Are the targets of a row certain to be distinct? Those of stored rows come in ascending order."""
     ascend = np.int64(1)
-    for q in range(np.uint64(begin), np.uint64(stop - 1)):
-        ascend &= np.int64(words[q] < words[q + np.uint64(1)])
+    for q in range(np.uint64(begin + 1), np.uint64(stop)):
+        ascend &= np.int64(words[q - np.uint64(1)] < words[q])
     return ascend != 0
 
 
