@@ -70,6 +70,13 @@ def quadratic(n: int = 2_000) -> Network:
     return network
 
 
+def few_of_another_kind(n: int = 1_500) -> Network:
+    """QIF, of which one neuron alone, on one rank, has I < 0: all have the frames that it needs."""
+    network = quadratic(n)
+    network.add_population("down", 1, QIF(I=-9.0))
+    return network
+
+
 def two_models(n: int = 500) -> Network:
     """LIF excites QIF, which inhibits LIF: one at once, the other later."""
     network = Network(seed=8)
@@ -81,7 +88,7 @@ def two_models(n: int = 500) -> Network:
     return network
 
 
-LARGE = {inhibitory: 15.0, balanced: 20.0, both: 20.0, dense: 60.0, quadratic: 40.0, two_models: 30.0}
+LARGE = {inhibitory: 15.0, balanced: 20.0, both: 20.0, dense: 60.0, quadratic: 40.0, few_of_another_kind: 40.0, two_models: 30.0}
 """Networks, and until when (ms)."""
 
 

@@ -15,16 +15,25 @@ from ..state import Blocks
 def build_neurons(network: Network, shares: list[Share], slab_bits: int, block_bits: int, bulk: bool) -> tuple[Any, Blocks]:
     """Return the record of the neurons and their blocks (whose largest increment is not known yet); ``bulk``: for the slab schedule."""
     records, sizes = [], []
-    for _, group in itertools.groupby(shares, key=lambda share: record_kind(network, share.population)):
+    for kind, group in itertools.groupby(shares, key=lambda share: record_kind(network, share.population)):
         own = list(group)
         parts, currents = [model_and_values(network, share) for share in own], [network.currents(share.population) for share in own]
         model = parts[0][0]
-        records.append(model.driven_record(parts, currents, slab_bits) if currents[0] else model.record(parts, slab_bits))
+        if currents[0]:
+            records.append(model.driven_record(parts, currents, slab_bits))
+        else:
+            records.append(model.record(parts, slab_bits, *([_kin(network, kind)] if model.takes_kin else [])))
         sizes.append(sum(len(values["gid"]) for _, values in parts))
     record = mixed(records, sizes)
     first, gids = _cut(shares, block_bits)
     alike, bounds, bounds_first = _bounds(record, first, slab_bits, bulk)
     return record, Blocks(first, gids, alike, bounds, bounds_first, np.zeros(len(gids)), block_bits)
+
+
+def _kin(network: Network, kind: Any) -> list[Any]:
+    """Return the models of the network that share a record, on whatever ranks."""
+    own = [population for population in network.populations if not population.is_source]
+    return [population.model.lowered() for population in own if record_kind(network, population.name) == kind]  # type: ignore[union-attr]
 
 
 def model_and_values(network: Network, share: Share) -> tuple[Any, dict[str, Any]]:

@@ -185,6 +185,11 @@ def lowest(value: Value) -> float:
     return value.lowest if isinstance(value, Distribution) else float(np.min(value))
 
 
+def highest(value: Value) -> float:
+    """Return the largest value of a parameter, or the largest that it can have."""
+    return value.highest if isinstance(value, Distribution) else float(np.max(value))
+
+
 class Model(ByValue):
     """The description of a neuron model: a frozen dataclass with one field for each quantity, and flags."""
 
@@ -194,6 +199,8 @@ class Model(ByValue):
     additive: ClassVar[bool] = False
     """Whether its record has the second part of `models.protocol`."""
     weight_unit: ClassVar[str] = "mV"
+    takes_kin: ClassVar[bool] = False
+    """Whether `record` is told all models of the network that share one, on any rank: what it chooses for all must not depend on ranks."""
     takes_currents: ClassVar[bool] = False
     """Whether it has `driven_record`."""
     threshold: ClassVar[str] = "V_th"

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sparseprop_dist.distributions import Distribution, Given
+from sparseprop_dist.clock import TICK
+from sparseprop_dist.distributions import Given
 from sparseprop_dist.models import qif_rows  # noqa: F401  # their bodies
-from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
+from sparseprop_dist.models.parameters import Model, Quantity, check_below, highest, joined, lowest
 from sparseprop_dist.models.protocol import in_order_only
 from sparseprop_dist.models.qif_course import QIFCourse
-from sparseprop_dist.models.qif_record import QIFRecord
+from sparseprop_dist.models.qif_record import QIFRecord, Span
 
 in_order_only(QIFRecord)
 
@@ -43,6 +44,7 @@ class QIF(Model):
 
     kind: ClassVar[str] = "qif"
     weight_unit: ClassVar[str] = ""
+    takes_kin: ClassVar[bool] = True
     course: ClassVar[Any] = QIFCourse
     differentiable: ClassVar[tuple[str, ...]] = ("tau_m", "I", "V_th", "V_reset", "t_ref", "V_m")
     quantities: ClassVar[dict[str, Quantity]] = {
@@ -66,11 +68,16 @@ class QIF(Model):
         check_below(values, "V_reset", "V_th", first, unit="")
 
     @classmethod
-    def record(cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], slab_bits: int) -> QIFRecord:
-        """Return the kernel record of neurons at time 0; see `Model.record`."""
-        return QIFRecord.make(joined([values for _, values in parts]), slab_bits)
+    def record(cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], slab_bits: int, kin: Sequence[Any] = ()) -> QIFRecord:
+        """Return the kernel record of neurons at time 0; see `Model.record`. ``kin``: all QIF models of the network; their frame is one."""
+        span = Span(
+            low=min(lowest(model.I) for model in kin),
+            high=max(highest(model.I) for model in kin),
+            slow=TICK / max(highest(model.tau_m) for model in kin),
+            fast=TICK / min(lowest(model.tau_m) for model in kin),
+        )
+        return QIFRecord.make(joined([values for _, values in parts]), slab_bits, span)
 
     def time_scale(self) -> float:
         """tau_m, or tau_m / sqrt(-I) if that is shorter, ms."""
-        drive = self.I.lowest if isinstance(self.I, Distribution) else lowest(self.I)
-        return lowest(self.tau_m) / max(1.0, math.sqrt(max(0.0, -drive)))
+        return lowest(self.tau_m) / max(1.0, math.sqrt(max(0.0, -lowest(self.I))))

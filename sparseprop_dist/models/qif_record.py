@@ -48,6 +48,15 @@ MOST = 1e150
 """Stands for infinite r: the projective point at V(anchor) = inf."""
 
 
+class Span(NamedTuple):
+    """What QIF neurons of a network lie in, all of them, as it is described: the frames of a rank must not depend on which it owns."""
+
+    low: float  # I
+    high: float
+    slow: float  # rate, per tick
+    fast: float
+
+
 @by_address
 class QIFRecord(NamedTuple):
     """QIF neurons of one rank. All arrays have one entry a neuron."""
@@ -75,7 +84,7 @@ class QIFRecord(NamedTuple):
     various: int  # 0: all neurons have the parameters of the first; then only those are read, which spares a cache miss for each
 
     @staticmethod
-    def make(values: Mapping[str, Any], slab_bits: int) -> "QIFRecord":
+    def make(values: Mapping[str, Any], slab_bits: int, span: Span) -> "QIFRecord":
         """Return neurons at time 0, from their parameters (arrays by name).
 
         The anchor is in the middle of 2^FRAMES slabs where all I > 0, since a carry costs; else of each slab, or r would lose digits with
@@ -83,11 +92,10 @@ class QIFRecord(NamedTuple):
         """
         n = len(values["I"])
         rate, drive = TICK / values["tau_m"], values["I"].astype(np.float64)
-        various = differ(values)
-        reach = np.abs(drive).max(initial=0.0) * (rate.max(initial=0.0) * 2.0 ** (slab_bits - 1)) ** 2
+        reach = max(abs(span.low), abs(span.high)) * (span.fast * 2.0 ** (slab_bits - 1)) ** 2
         fitting = [bits for bits in range(FRAMES + 1) if reach * 4**bits <= SHORT]
-        oscillates = bool((drive > 0.0).all())
-        short = bool(fitting) and (various or not oscillates)
+        oscillates = span.low > 0.0
+        short = bool(fitting) and (not oscillates or span.low < span.high or span.slow < span.fast)
         group = (1 << (fitting[-1] if short and oscillates else FRAMES if oscillates else 0)) - 1
         record = QIFRecord(
             r=np.clip(np.minimum(values["V_m"], values["V_th"]), -MOST, MOST),
@@ -110,7 +118,7 @@ class QIFRecord(NamedTuple):
             high=float(drive.max(initial=-np.inf)),
             slow=float(rate.min(initial=np.inf)),
             fast=float(rate.max(initial=0.0)),
-            various=int(various),
+            various=int(differ(values)),
         )
         _stand(record, float((group + 1) << slab_bits))
         return record

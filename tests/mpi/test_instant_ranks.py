@@ -26,7 +26,10 @@ def test_nothing_depends_on_ranks(mpirun: Any) -> None:
         assert found[n] == found[1]
     for name, digest in found[1].items():
         assert digest == found[1].get(name.split(", windows")[0], digest)
-    spikes = {name: int(found[1][name].split()[0]) for name in ("inhibitory", "balanced", "both", "dense", "quadratic", "two_models")}
+    spikes = {
+        name: int(found[1][name].split()[0])
+        for name in ("inhibitory", "balanced", "both", "dense", "quadratic", "few_of_another_kind", "two_models")
+    }
     assert min(spikes.values()) > 400, spikes
 
 
