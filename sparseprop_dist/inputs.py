@@ -310,5 +310,5 @@ def check_current(kind: Current, targets: Sequence[Any], weight: Any, delay: Any
             raise InputError(f"{name} is {spoken(value)}, but a current has neither weight nor delay; scale its values, or shift its times")
     for population in targets:
         if not population.model.takes_currents:
-            told = f"{population} is of model {population.model.kind}, but only lif takes currents that vary in time"
-            raise InputError(f"{told}; make its neurons LIF, or leave the {kind.kind} out")
+            told = f"{population} is of model {population.model.kind}, but only lif and lif_psc_exp take currents that vary in time"
+            raise InputError(f"{told}; make its neurons LIF or LIFPscExp, or leave the {kind.kind} out")

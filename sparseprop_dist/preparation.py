@@ -84,7 +84,7 @@ def schedule_of(network: Network, asked: str) -> str:
     """Return the schedule for a network, and refuse one that cannot run it."""
     bulk = in_bulk(network)
     if asked == "slab" and not bulk:
-        takes = "the slab schedule takes models that add, constant currents and synapses with delays, only"
+        takes = "the slab schedule takes models that add and synapses with delays, only"
         raise InputError(f"{takes}; give auto, instant or ordered")
     if made := [projection for projection in network.projections if projection.storage == STORAGES[1]]:
         if asked == "slab":

@@ -84,11 +84,9 @@ def is_instant(network: Network, projection: Projection) -> bool:
 
 
 def in_bulk(network: Network) -> bool:
-    """Return whether the slab schedule can run a network: all models add, all currents are constant, and all synapses between neurons have
-    a delay."""
+    """Return whether the slab schedule can run a network: all models add, and all synapses between neurons have a delay."""
     additive = all(model.additive for model in _models(network))
-    varying = any(isinstance(driven.kind, Current) for driven in network.inputs)
-    return additive and not varying and not any(is_instant(network, projection) for projection in network.projections)
+    return additive and not any(is_instant(network, projection) for projection in network.projections)
 
 
 def frame_bits(network: Network) -> int:

@@ -199,6 +199,26 @@ def sines_at(currents, which, start, begin, offset):
 
 
 @inner
+def largest(currents, which, start):
+    """Return a bound from above on the current of a set in the slab that starts at tick ``start``, pA."""
+    k, begin, end, most = piece_at(currents, which, start), start, start, -np.inf
+    while end < start + currents.length:
+        last = k + 1 == currents.piece_ptr[which + 1]
+        end = start + currents.length if last else min(start + currents.length, currents.piece[k + 1].begin)
+        slope = currents.piece[k].slope
+        at = currents.piece[k].value + slope * (begin - currents.piece[k].begin)
+        here = max(at, at + slope * (end - begin))
+        middle, half = 0.5 * (begin - start + (end - start)), 0.5 * (end - begin)
+        for q in range(currents.sine_ptr[which], currents.sine_ptr[which + 1]):
+            if currents.sine[q].on <= begin < currents.sine[q].off:
+                (s, c), w = sin_cos(angle(currents, q, start, middle)), currents.sine[q].speed * half
+                size = abs(currents.sine[q].amplitude)
+                here += min(size, currents.sine[q].amplitude * s + size * (abs(c) * w + 0.5 * w * w))
+        most, begin, k = max(most, here), end, k + 1
+    return most
+
+
+@inner
 def _series(coefficients, z):
     total = coefficients[15]
     for n in range(14, -1, -1):

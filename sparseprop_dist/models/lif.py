@@ -13,7 +13,7 @@ import numpy as np
 from sparseprop_dist.distributions import Given
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
-from sparseprop_dist.models import lif_rows, lif_slab  # noqa: F401  # their bodies
+from sparseprop_dist.models import lif_current_slab, lif_rows, lif_slab  # noqa: F401  # their bodies
 from sparseprop_dist.models.lif_adjoint import LIFAdjoint
 from sparseprop_dist.models.lif_course import LIFCourse
 from sparseprop_dist.models.lif_current import DrivenLIFRecord

@@ -11,11 +11,10 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK
 from sparseprop_dist.elementary import exp_frame
-from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import implements, inline, merged
 from sparseprop_dist.models.current import Currents
-from sparseprop_dist.models.lif_curve import NO_SLAB, Curves, drive_at, ensure, first_up, lowest, stand
+from sparseprop_dist.models.lif_curve import NO_SLAB, Curves, check_room, drive_at, ensure, first_up, lowest, stand
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord
 from sparseprop_dist.models.protocol import (
     FIRED,
@@ -32,6 +31,7 @@ from sparseprop_dist.models.protocol import (
     mark,
     nothing_but_potential,
     own_event,
+    pass_on,
     potential,
     receive,
     restore,
@@ -64,21 +64,18 @@ class DrivenLIFRecord(NamedTuple):
         """
         lif, currents = LIFRecord.make(values, slab_bits), Currents.make(sets, slab_bits)
         scale = lif.gain * TICK / values["C_m"]
-        most = np.array([currents.most(own) for own in range(len(sets))])[which]
-        room = LIMIT / 4 / (1.3 * 2.0 * lif.half * scale)
-        if (most > room).any():
-            i = int(np.argmax(most > room))
-            raise InputError(
-                f"neuron {values['gid'][i]}: its currents reach {most[i]:.3g} pA; with its C_m at most {room[i]:.3g} pA can be held"
-            )
+        check_room(values, which, currents, LIMIT / 4 / (1.3 * 2.0 * lif.half * scale))
         rows = np.stack([which, lif.rate, lif.threshold, lif.slope, scale], axis=1)
-        kinds, kind = np.unique(rows, axis=0, return_inverse=True)
-        return DrivenLIFRecord(lif, kind.reshape(-1).astype(np.int32), Curves.make(kinds, currents, lif.half), currents)
+        return DrivenLIFRecord(lif, *Curves.make(rows, currents, lif.half), currents)
 
     def alike(self, start: int, stop: int) -> int:
         """As `LIFRecord.alike`."""
         same = bool((self.kind[start:stop] == self.kind[start]).all())
         return min(self.lif.alike(start, stop), 2 if same else 1)
+
+    def threshold_bounds(self, start: int, stop: int, offsets: np.ndarray) -> np.ndarray:
+        """Return no columns: the threshold depends on the slab."""
+        return np.empty((len(offsets), 0), np.int64)
 
     def largest_increment(self, start: int, stop: int, weight: float) -> float:
         """As `LIFRecord.largest_increment`."""
@@ -97,7 +94,7 @@ def _jump(lif, i, offset, weight):
 
 
 @merged
-def _stand(model, i, start, offset, value):
+def stand_at(model, i, start, offset, value):
     """Return the state at which V stands at ``value`` (quanta from V_inf) at an offset."""
     c = np.int64(model.kind[i])
     drive = drive_at(model.curves, model.currents, c, start, offset)
@@ -111,7 +108,7 @@ def _fire(model, i, start, offset):
         lif.release[i] = start + offset + lif.refractory[i]
         lif.y[i] = 0 if lif.keep[i] else ABSORB
     else:
-        lif.y[i] = _stand(model, i, start, offset, lif.reset[i])
+        lif.y[i] = stand_at(model, i, start, offset, lif.reset[i])
     return FIRED
 
 
@@ -122,7 +119,7 @@ def _receive(model, i, start, offset, weight):
         return NOTHING
     y = lif.y[i] + _jump(lif, i, offset, weight)
     lif.y[i] = y
-    if lif.release[i] == FREE and y >= _stand(model, i, start, offset, lif.threshold[i]) - SLACK:
+    if lif.release[i] == FREE and y >= stand_at(model, i, start, offset, lif.threshold[i]) - SLACK:
         return _fire(model, i, start, offset)
     return NOTHING if abs(y) < LIMIT else OVERFLOW
 
@@ -142,23 +139,11 @@ def _act(model, i, start, offset):
         return _fire(model, i, start, offset)
     lif.release[i] = FREE
     kept = lif.y[i] if lif.keep[i] else 0
-    lif.y[i] = kept + _stand(model, i, start, offset, lif.reset[i])
+    lif.y[i] = kept + stand_at(model, i, start, offset, lif.reset[i])
     return NOTHING
 
 
-@implements(save, DrivenLIFRecord)
-def _save(model, first, n, copy):
-    save(model.lif, first, n, copy)
-
-
-@implements(restore, DrivenLIFRecord)
-def _restore(model, i, copy, k):
-    restore(model.lif, i, copy, k)
-
-
-@implements(beyond, DrivenLIFRecord)
-def _beyond(model, first, n):
-    return beyond(model.lif, first, n)
+pass_on(DrivenLIFRecord, "lif", save, restore, beyond, fetch, is_resting, mark, strike_back, set_apart, inhibit)
 
 
 @implements(carry, DrivenLIFRecord)
@@ -216,7 +201,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
 def _excite(model, first, words, begin, stop, amount, start, offset, b, touched):
     """Deliver an excitatory spike to neurons of the same parameters; as `strike`."""
     y, release = model.lif.y[first:], model.lif.release[first:]
-    threshold = _stand(model, first, start, offset, model.lif.threshold[first]) - SLACK
+    threshold = stand_at(model, first, start, offset, model.lif.threshold[first]) - SLACK
     least = min(threshold, lowest(model.curves, model.currents, np.int64(model.kind[first]), start, offset, b))
     m = 0
     for q in range(np.uint64(begin), np.uint64(stop)):
@@ -244,33 +229,3 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
         if alike == 2:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
     return strike_each(model, first, words, begin, stop, weight, weights, start, offset, b, touched)
-
-
-@implements(strike_back, DrivenLIFRecord)
-def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    return strike_back(model.lif, first, alike, words, begin, stop, weight, start, offset)
-
-
-@implements(set_apart, DrivenLIFRecord)
-def _set_apart(model, i):
-    return set_apart(model.lif, i)
-
-
-@implements(inhibit, DrivenLIFRecord)
-def _inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
-    return inhibit(model.lif, first, alike, words, begin, stop, weight, weights, sign, start, offset, met)
-
-
-@implements(fetch, DrivenLIFRecord)
-def _fetch(model, i):
-    fetch(model.lif, i)
-
-
-@implements(is_resting, DrivenLIFRecord)
-def _is_resting(model, i):
-    return model.lif.release[i] != FREE
-
-
-@implements(mark, DrivenLIFRecord)
-def _mark(model, i):
-    return mark(model.lif, i)

@@ -9,13 +9,15 @@ theta falls where I(t) is above ``rheobase``, the current that holds V at thresh
 passes that value: on each *part* it is monotone, and no crossing can be missed. Neurons of the same parameters share a curve.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparseprop_dist.elementary import exp_frame
+from sparseprop_dist.errors import InputError
 from sparseprop_dist.jit import inner
-from sparseprop_dist.models.current import Currents, integral, piece_at, sines_at
+from sparseprop_dist.models.current import Currents, integral, largest, piece_at, sines_at
 
 NO_SLAB = -1
 
@@ -31,6 +33,7 @@ KIND = np.dtype(
         ("key", np.int64),  # tick at which the slab starts for which the curve is filled, or NO_SLAB
         ("parts", np.int64),  # their number
         ("least", np.int64),  # the lowest theta in the slab
+        ("highest", np.float64),  # pA: the current is at most that in the slab
     ],
     align=True,
 )
@@ -46,6 +49,21 @@ PART = np.dtype(
 )
 
 
+def check_room(values: Mapping[str, Any], which: np.ndarray, currents: Currents, room: np.ndarray) -> None:
+    """Refuse currents that reach more than the state of a neuron has ``room`` for (pA); ``which``: the set of each.
+
+    Raises
+    ------
+    InputError
+        that names the first neuron.
+    """
+    most = np.array([currents.most(own) for own in range(len(currents.piece_ptr) - 1)])[which]
+    if (most > room).any():
+        i = int(np.argmax(most > room))
+        told = f"neuron {values['gid'][i]}: its currents reach {most[i]:.3g} pA"
+        raise InputError(f"{told}; with its C_m at most {room[i]:.3g} pA can be held")
+
+
 class Curves(NamedTuple):
     """One curve for each kind of neuron, filled for a slab when it is first asked for."""
 
@@ -54,20 +72,22 @@ class Curves(NamedTuple):
     half: float  # half a slab, ticks
 
     @staticmethod
-    def make(rows: np.ndarray, currents: Currents, half: float) -> "Curves":
-        """Return curves that are not filled; ``rows``: set, rate, threshold, drift, scale of each kind."""
+    def make(rows: np.ndarray, currents: Currents, half: float) -> tuple[np.ndarray, "Curves"]:
+        """Return the curve of each neuron (int32), and curves that are not filled; ``rows``: set, rate, threshold, drift, scale of each."""
+        rows, own = np.unique(rows, axis=0, return_inverse=True)
         sets = range(len(currents.piece_ptr) - 1)
-        room = 2 + max(currents.pieces_in_slab(own) + currents.turns_in_slab(own) for own in sets)
+        room = 2 + max(currents.pieces_in_slab(which) + currents.turns_in_slab(which) for which in sets)
         kind = np.zeros(len(rows), KIND)
         for name, column in zip(KIND.names or (), rows.T, strict=False):
             kind[name] = column
         kind["rheobase"] = (kind["rate"] * kind["threshold"] - kind["drift"]) / kind["scale"]
         kind["key"] = NO_SLAB
-        return Curves(kind.view(np.recarray), np.zeros((len(rows), room), PART).view(np.recarray), half)
+        parts = np.zeros((len(rows), room), PART)
+        return own.reshape(-1).astype(np.int32), Curves(kind.view(np.recarray), parts.view(np.recarray), half)
 
 
 @inner
-def _excess(curves, currents, c, start, begin, value, slope, offset):
+def excess(curves, currents, c, start, begin, value, slope, offset):
     """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative, in the piece whose straight part
     has ``value`` and ``slope`` at ``begin``."""
     sines, rise, bend = sines_at(currents, curves.kind[c].which, start, begin, offset)
@@ -77,14 +97,14 @@ def _excess(curves, currents, c, start, begin, value, slope, offset):
 @inner
 def _sign_change(curves, currents, c, start, begin, value, slope, low, high):
     """Return the offset in [low, high], where I less rheobase is monotone, at which it changes its sign; ``begin`` if it does not."""
-    below = _excess(curves, currents, c, start, begin, value, slope, float(low))[0]
-    above = _excess(curves, currents, c, start, begin, value, slope, float(high))[0]
+    below = excess(curves, currents, c, start, begin, value, slope, float(low))[0]
+    above = excess(curves, currents, c, start, begin, value, slope, float(high))[0]
     if not ((below < 0.0 and above > 0.0) or (below > 0.0 and above < 0.0)):
         return begin
     while high - low > 1:
         middle = (low + high) >> 1
-        excess = _excess(curves, currents, c, start, begin, value, slope, float(middle))[0]
-        if (excess < 0.0) == (below < 0.0):
+        here = excess(curves, currents, c, start, begin, value, slope, float(middle))[0]
+        if (here < 0.0) == (below < 0.0):
             low = middle
         else:
             high = middle
@@ -101,9 +121,9 @@ def _turn(curves, currents, c, start, begin, value, slope, end):
     x, h = begin, end - begin
     while x < end:
         h = min(h, end - x)
-        excess, rise, bend = _excess(curves, currents, c, start, begin, value, slope, x + 0.5 * h)
+        surplus, rise, bend = excess(curves, currents, c, start, begin, value, slope, x + 0.5 * h)
         monotone = abs(rise) >= 0.5 * bend * h
-        if abs(excess) <= 0.5 * abs(rise) * h + 0.125 * bend * h * h:
+        if abs(surplus) <= 0.5 * abs(rise) * h + 0.125 * bend * h * h:
             if not monotone and h > 1 and bend * h * h > 2.0**-50 * (abs(curves.kind[c].rheobase) + abs(value)):
                 h >>= 1
                 continue
@@ -149,7 +169,7 @@ def _fill(curves, currents, c, start):
         begin = end
         k += 1
     curves.part[c, n].begin, curves.part[c, n].drive = length, drive
-    curves.kind[c].parts, curves.kind[c].key = n, start
+    curves.kind[c].parts, curves.kind[c].key, curves.kind[c].highest = n, start, largest(currents, which, start)
     for p in range(n + 1):
         curves.part[c, p].theta = stand(curves, currents, c, curves.part[c, p].drive, curves.kind[c].threshold, curves.part[c, p].begin)
         curves.kind[c].least = min(curves.kind[c].least, curves.part[c, p].theta) if p else curves.part[c, 0].theta
@@ -171,7 +191,7 @@ def stand(curves, currents, c, drive, value, offset):
 
 @inner
 def drive_at(curves, currents, c, start, offset):
-    """Return the drive (pA ticks) at an integer offset."""
+    """Return the drive (pA ticks) at an offset."""
     ensure(curves, currents, c, start)
     p, parts = np.int64(0), curves.kind[c].parts
     while p < parts and curves.part[c, p + 1].begin <= offset:
@@ -195,7 +215,7 @@ def _crossing(curves, currents, c, start, p, y):
         grown = exp_frame(away * rate)
         drive = curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, x)
         above = (curves.kind[c].threshold * grown - curves.kind[c].drift * away - curves.kind[c].scale * drive) - y
-        fall = grown * curves.kind[c].scale * _excess(curves, currents, c, start, begin, value, slope, x)[0]
+        fall = grown * curves.kind[c].scale * excess(curves, currents, c, start, begin, value, slope, x)[0]
         if (above > 0.0) == (last < first):
             low = x
         else:

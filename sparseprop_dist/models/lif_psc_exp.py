@@ -9,9 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from sparseprop_dist.distributions import Given
+from sparseprop_dist.inputs import Current
 from sparseprop_dist.models import lif_psc_exp_rows, lif_psc_exp_slab  # noqa: F401  # their bodies
 from sparseprop_dist.models.lif_psc_exp_adjoint import LIFPscExpAdjoint
+from sparseprop_dist.models.lif_psc_exp_current import DrivenLIFPscExpRecord
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord
 from sparseprop_dist.models.parameters import Model, Quantity, check_below, joined, lowest
 
@@ -43,6 +47,7 @@ class LIFPscExp(Model):
 
     kind: ClassVar[str] = "lif_psc_exp"
     additive: ClassVar[bool] = True
+    takes_currents: ClassVar[bool] = True
     weight_unit: ClassVar[str] = "pA"
     adjoint: ClassVar[Any] = LIFPscExpAdjoint
     recordable: ClassVar[dict[str, str]] = {"V": "mV", "I_syn_ex": "pA", "I_syn_in": "pA"}
@@ -91,6 +96,14 @@ class LIFPscExp(Model):
     def record(cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], slab_bits: int) -> LIFPscExpRecord:
         """Return the kernel record of neurons at time 0; see `Model.record`."""
         return LIFPscExpRecord.make(joined([values for _, values in parts]), slab_bits)
+
+    @classmethod
+    def driven_record(
+        cls, parts: Sequence[tuple[Model, Mapping[str, Any]]], currents: Sequence[Sequence[Current]], slab_bits: int
+    ) -> DrivenLIFPscExpRecord:
+        """Return the kernel record of neurons with currents; see `Model.driven_record`."""
+        which = np.repeat(np.arange(len(parts)), [len(values["gid"]) for _, values in parts])
+        return DrivenLIFPscExpRecord.make(joined([values for _, values in parts]), which, currents, slab_bits)
 
     def time_scale(self) -> float:
         """The smallest of tau_m, tau_syn_ex and tau_syn_in, ms."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparseprop_dist.elementary import exp_to_quarter, expm1_ratio
-from sparseprop_dist.jit import inline, inner
+from sparseprop_dist.jit import implements, inline, inner, protocol
 from sparseprop_dist.models.protocol import NEVER
 
 GUARD = 2.0**-44
@@ -80,21 +80,39 @@ def least_of(threshold, inputs):
     return threshold - GUARD * abs(threshold) - MARGIN - inputs
 
 
+@protocol
+def lift(drive, i, start, a, b):
+    """Return by how much, at most, a current that varies lifts V of neuron ``i`` at offset ``a``, and what V can rise to in [a, b);
+    ``drive`` is the record of the neurons."""
+    raise NotImplementedError
+
+
+@protocol
+def push(drive, i, start, length):
+    """As `lift`: by how much it can lift V in ``length`` ticks."""
+    raise NotImplementedError
+
+
 @inner
-def may_reach(flow, s, length):
-    """Can V be at threshold in a stretch of ``length`` ticks from ``s`` on, without further input?"""
+def may_reach(flow, lifted, s, length):
+    """Can V be at threshold in a stretch of ``length`` ticks from ``s`` on, without further input? ``lifted`` is its `lift`."""
     top = ceiling(flow.rate, flow.rate_ex, flow.rate_in, s, length)
-    begin = top.v0 * flow.v + top.x0 * flow.x + top.y0 * flow.y
-    most = top.v1 * flow.v + top.x1 * flow.x + top.y1 * flow.y
+    begin = top.v0 * flow.v + top.x0 * flow.x + top.y0 * flow.y + lifted[0]
+    most = top.v1 * flow.v + top.x1 * flow.x + top.y1 * flow.y + lifted[1]
     return max(begin, most) >= least_of(flow.threshold, 0.0)
 
 
 BEND, SLOPE, HEIGHT = 0, 1, 2
 
 
-@inner
-def _value(flow, what, s):
+@protocol
+def value(flow, what, s):
     """Return one of: the derivative of e^(s/tau_m) V' (BEND), that (SLOPE), V - V_th (HEIGHT)."""
+    raise NotImplementedError
+
+
+@implements(value, Flow)
+def _value(flow, what, s):
     d_ex, d_in = flow.rate_ex - flow.rate, flow.rate_in - flow.rate
     lasts_ex, lasts_in = s * expm1_ratio(-d_ex * s), s * expm1_ratio(-d_in * s)
     drive_ex, drive_in = flow.x * flow.rate_ex, flow.y * flow.rate_in
@@ -110,18 +128,18 @@ def _value(flow, what, s):
 def _change(flow, what, shift, low, high):
     """Return the first tick after ``low``, at most ``high``, at which a value has another sign than at ``low``; it has at ``high``. A tick
     stands at ``s = tick + shift``. Regula falsi with halved ends (Dowell & Jarratt, BIT 11, 1971), then halving, which ends."""
-    at_low, at_high = _value(flow, what, low + shift), _value(flow, what, high + shift)
+    at_low, at_high = value(flow, what, low + shift), value(flow, what, high + shift)
     negative, side, steps = at_low < 0.0, 0, 0
     while high - low > 1:
         step = np.int64((high - low) * (at_low / (at_low - at_high))) if steps < MOST_STEPS else (high - low) >> 1
         middle = low + min(max(step, 1), high - low - 1)
-        value = _value(flow, what, middle + shift)
-        if (value < 0.0) == negative:
-            low, at_low = middle, value
+        found = value(flow, what, middle + shift)
+        if (found < 0.0) == negative:
+            low, at_low = middle, found
             at_high *= 0.5 if side == 1 else 1.0
             side = 1
         else:
-            high, at_high = middle, value
+            high, at_high = middle, found
             at_low *= 0.5 if side == -1 else 1.0
             side = -1
         steps += 1
@@ -129,20 +147,20 @@ def _change(flow, what, shift, low, high):
 
 
 @inner
-def _above(flow, middle, low, high, after):
+def above(flow, middle, low, high, after):
     """Return the first tick, at or after ``after``, at which V is at threshold, between two ticks between which V rises or falls; or NEVER.
 
     Rounded to the nearest tick: V is at threshold half a tick later where it rises, at the tick itself where it falls.
     """
     if high < after:
         return NEVER
-    if _value(flow, HEIGHT, low - middle) >= 0.0:
-        if after <= low or _value(flow, HEIGHT, high - middle) >= 0.0:
+    if value(flow, HEIGHT, low - middle) >= 0.0:
+        if after <= low or value(flow, HEIGHT, high - middle) >= 0.0:
             return max(after, low)
         return after if after < _change(flow, HEIGHT, -middle, low, high) else NEVER
-    if _value(flow, HEIGHT, high + 0.5 - middle) < 0.0:
+    if value(flow, HEIGHT, high + 0.5 - middle) < 0.0:
         return NEVER
-    if _value(flow, HEIGHT, low + 0.5 - middle) >= 0.0:
+    if value(flow, HEIGHT, low + 0.5 - middle) >= 0.0:
         return max(after, low)
     return max(after, _change(flow, HEIGHT, 0.5 - middle, low, high))
 
@@ -158,16 +176,16 @@ def first_above(flow, middle, after):
     """
     end = np.int64(2.0 * middle) - 1
     low, bend = np.int64(0), end
-    if (_value(flow, BEND, -middle) < 0.0) != (_value(flow, BEND, end - middle) < 0.0):
+    if (value(flow, BEND, -middle) < 0.0) != (value(flow, BEND, end - middle) < 0.0):
         bend = _change(flow, BEND, -middle, low, end)
     for part in range(2):
         first, last = (low, bend) if part == 0 else (bend, end)
-        if (_value(flow, SLOPE, first - middle) < 0.0) != (_value(flow, SLOPE, last - middle) < 0.0):
+        if (value(flow, SLOPE, first - middle) < 0.0) != (value(flow, SLOPE, last - middle) < 0.0):
             turn = _change(flow, SLOPE, -middle, first, last)
-            found = _above(flow, middle, low, turn, after)
+            found = above(flow, middle, low, turn, after)
             if found != NEVER:
                 return found
             low = turn
         if last == end:
             break
-    return _above(flow, middle, low, end, after)
+    return above(flow, middle, low, end, after)

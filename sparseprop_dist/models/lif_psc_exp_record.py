@@ -15,7 +15,7 @@ from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import exp_to_quarter, expm1_ratio
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.jit import implements, inline, inner, prefetch, python_body
-from sparseprop_dist.models.lif_psc_exp_flow import Flow, first_above, may_reach
+from sparseprop_dist.models.lif_psc_exp_flow import Flow, first_above, lift, may_reach, push
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, RESOLUTION
 from sparseprop_dist.models.protocol import (
     FIRED,
@@ -156,7 +156,7 @@ def _over_a_slab(rate: np.ndarray, own: np.ndarray, half: float) -> tuple[np.nda
 
 
 @inline
-def _stand(value, model, i, offset):
+def stand(value, model, i, offset):
     """Return the v at which V stands at ``value`` (quanta from V_inf) at an offset, with the currents as they are."""
     s = offset - model.half
     rate, rate_ex, rate_in = model.rate[i], model.rate_ex[i], model.rate_in[i]
@@ -179,7 +179,7 @@ def _fire(model, i, start, offset):
         model.release[i] = start + offset + model.refractory[i]
         model.v[i] = ABSORB
     else:
-        model.v[i] = _stand(model.reset[i], model, i, offset)
+        model.v[i] = stand(model.reset[i], model, i, offset)
     return FIRED
 
 
@@ -205,6 +205,16 @@ def flow_of(model, i):
     return Flow(v, x, y, model.rate[i], model.rate_ex[i], model.rate_in[i], model.threshold[i])
 
 
+@implements(lift, LIFPscExpRecord)
+def _lift(model, i, start, a, b):
+    return -0.0, -0.0  # to add it costs nothing: x + -0.0 is x for every x, x + 0.0 is not
+
+
+@implements(push, LIFPscExpRecord)
+def _push(model, i, start, length):
+    return -0.0
+
+
 @inner
 def own_event_before(model, i, start, after, before):
     """As `own_event`; NEVER if it is not before ``before``."""
@@ -213,7 +223,7 @@ def own_event_before(model, i, start, after, before):
     if after >= before:
         return NEVER
     flow = flow_of(model, i)
-    if not may_reach(flow, after - model.half, np.float64(before - after)):
+    if not may_reach(flow, (-0.0, -0.0), after - model.half, np.float64(before - after)):
         return NEVER
     return first_above(flow, model.half, after)
 
@@ -228,7 +238,7 @@ def _act(model, i, start, offset):
     if model.release[i] == FREE:
         return _fire(model, i, start, offset)
     model.release[i] = FREE
-    model.v[i] = _stand(model.reset[i], model, i, offset)
+    model.v[i] = stand(model.reset[i], model, i, offset)
     return NOTHING
 
 
@@ -265,7 +275,7 @@ def _beyond(model, first, n):
 
 
 @inline
-def _decayed(charge, decay):
+def decayed(charge, decay):
     """Return what is left of a charge; at least a quantum less, or rounding would keep a current for ever."""
     left = np.int64(np.rint(charge * decay))
     return left - ((charge > 0) & (left == charge)) + ((charge < 0) & (left == charge))
@@ -279,8 +289,8 @@ def _carry(model, first, n, start):
         v[k] = np.int64(np.rint(v[k] * decay[k] + x[k] * feed_ex[k] + y[k] * feed_in[k]))
     decay_ex, decay_in = model.decay_ex[first : first + n], model.decay_in[first : first + n]
     for k in range(n):
-        x[k] = _decayed(x[k], decay_ex[k])
-        y[k] = _decayed(y[k], decay_in[k])
+        x[k] = decayed(x[k], decay_ex[k])
+        y[k] = decayed(y[k], decay_in[k])
     if model.rests:
         release = model.release[first : first + n]
         for k in range(n):

@@ -70,7 +70,7 @@ def _add_cell(y, excitation, inhibition, low, high, sticky, flags, loud):
 
 
 @inline
-def _add_cell_uniform(y, excitation, inhibition, threshold, sticky, flags, loud):
+def add_cell_uniform(y, excitation, inhibition, threshold, sticky, flags, loud):
     for k in range(y.size):
         v = y[k] + excitation[k]
         flags[k] = np.uint8(v >= threshold) | (loud[k] & sticky[k])
@@ -99,7 +99,7 @@ def _sweep(model, first, n, alike, start, a, b, shift, cells, flags, bounds, c0,
     for c in range(c0, c1):
         low, high = bounds[c * step], bounds[(c + 1) * step]
         if low.size == 1:
-            _add_cell_uniform(y, cells[c, 0][:n], cells[c, 1][:n], min(low[0], high[0]), sticky, flags[c][:n], loud)
+            add_cell_uniform(y, cells[c, 0][:n], cells[c, 1][:n], min(low[0], high[0]), sticky, flags[c][:n], loud)
         else:
             _add_cell(y, cells[c, 0][:n], cells[c, 1][:n], low, high, sticky, flags[c][:n], loud)
     release, keep = model.release[first : first + n], model.keep[first : first + n]

@@ -8,7 +8,11 @@ The first part is asked of every model, by the event-driven schedules. The secon
 their state is int64 in quanta, so that sums do not depend on their order.
 """
 
-from ..jit import implements, protocol
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..jit import implements, protocol, written
 
 NOTHING, FIRED, OVERFLOW = 0, 1, 2
 """What `receive` and `act` answer."""
@@ -234,3 +238,11 @@ def sweep(model, first, n, alike, start, a, b, shift, cells, flags, bounds, c0, 
     long, and spans ``step`` columns of ``bounds``. ``alike`` is as for `candidates`; no neuron has more than ``inputs`` arrivals.
     """
     raise NotImplementedError
+
+
+def pass_on(record: type, field: str, *functions: Callable[..., Any]) -> None:
+    """Let the record that a record has as a field answer for it."""
+    for function in functions:
+        first, *rest = inspect.signature(function).parameters
+        lines = [f"def passed({', '.join([first, *rest])}):", f"    return function({', '.join([f'{first}.{field}', *rest])})"]
+        implements(function, record)(written(lines, {"function": function}, "passed"))
