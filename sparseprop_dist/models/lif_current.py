@@ -14,8 +14,8 @@ from sparseprop_dist.elementary import exp_frame
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import implements, inline, merged
 from sparseprop_dist.models.current import Currents
-from sparseprop_dist.models.lif_curve import NO_SLAB, Curves, check_room, drive_at, ensure, first_up, lowest, stand
-from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord
+from sparseprop_dist.models.lif_curve import Curves, check_room, common, drive_at, ensure, first_up, lowest, lowest_of, stand, whole
+from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord, carry_of
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -85,7 +85,7 @@ class DrivenLIFRecord(NamedTuple):
         """Count times from an origin that is ``shift`` ticks later."""
         self.lif.keep_origin(shift)
         self.currents.keep_origin(shift)
-        self.curves.kind.key = NO_SLAB
+        self.curves.forget()
 
 
 @inline
@@ -112,6 +112,14 @@ def _fire(model, i, start, offset):
     return FIRED
 
 
+@merged
+def _is_up(model, i, start, offset, y):
+    c = np.int64(model.kind[i])
+    ensure(model.curves, model.currents, c, start)
+    # the lowest threshold of the slab spares the exact one, 50 ns, where y is far
+    return y >= lowest_of(model.curves, c) - SLACK and y >= stand_at(model, i, start, offset, model.lif.threshold[i]) - SLACK
+
+
 @implements(receive, DrivenLIFRecord)
 def _receive(model, i, start, offset, weight):
     lif = model.lif
@@ -119,7 +127,7 @@ def _receive(model, i, start, offset, weight):
         return NOTHING
     y = lif.y[i] + _jump(lif, i, offset, weight)
     lif.y[i] = y
-    if lif.release[i] == FREE and y >= stand_at(model, i, start, offset, lif.threshold[i]) - SLACK:
+    if lif.release[i] == FREE and _is_up(model, i, start, offset, y):
         return _fire(model, i, start, offset)
     return NOTHING if abs(y) < LIMIT else OVERFLOW
 
@@ -148,15 +156,12 @@ pass_on(DrivenLIFRecord, "lif", save, restore, beyond, fetch, is_resting, mark, 
 
 @implements(carry, DrivenLIFRecord)
 def _carry(model, first, n, start):
-    lif, curves = model.lif, model.curves
-    for i in range(first, first + n):
-        c = np.int64(model.kind[i])
-        ensure(curves, model.currents, c, start)
-        if lif.release[i] == FREE:
-            drive = curves.kind[c].scale * curves.part[c, curves.kind[c].parts].drive
-            lif.y[i] = np.int64(np.rint((lif.y[i] + drive) * lif.decay[i] + lif.slope[i] * (2.0 * lif.half)))
-        else:
-            lif.y[i] = np.int64(np.rint(lif.y[i] * lif.decay[i])) if lif.keep[i] else ABSORB
+    c = common(model.curves, model.currents, model.kind[first : first + n], start)
+    if c >= 0:
+        carry_of(model.lif, first, n, whole(model.curves, c))
+    else:
+        for i in range(first, first + n):
+            carry_of(model.lif, i, 1, whole(model.curves, np.int64(model.kind[i])))
 
 
 @implements(potential, DrivenLIFRecord)
@@ -188,7 +193,7 @@ def _candidates(model, first, n, alike, start, a, b, found):
             c = np.int64(model.kind[first + k])
             ensure(curves, model.currents, c, start)
             # the bound of the slab is at hand, that of the piece takes 0.3 us; the schedule's pieces follow the number found
-            if y[k] >= curves.kind[c].least and y[k] >= lowest(curves, model.currents, c, start, a, b):
+            if y[k] >= lowest_of(curves, c) and y[k] >= lowest(curves, model.currents, c, start, a, b):
                 found[m] = k
                 m += 1
     if lif.rests:

@@ -5,9 +5,9 @@ As for a constant current (`lif_slab`), but the threshold of a cell is that of t
 
 import numpy as np
 
-from sparseprop_dist.jit import implements, inline, inner
+from sparseprop_dist.jit import implements, inner
 from sparseprop_dist.models.lif_current import DrivenLIFRecord, stand_at
-from sparseprop_dist.models.lif_curve import ensure, lowest
+from sparseprop_dist.models.lif_curve import common, lowest_in_cell, lowest_of
 from sparseprop_dist.models.lif_record import ABSORB, FREE, SLACK
 from sparseprop_dist.models.lif_slab import add_cell_uniform
 from sparseprop_dist.models.protocol import CELLS, accumulate, frame_of, increments, next_own, own_event, pass_on, sums, sweep
@@ -20,19 +20,20 @@ def _next_own(model, i, start, after, before):
     return own_event(model, i, start, after)
 
 
-@inline
-def _least(model, i, start, a, b):
-    """Return what a state must reach for neuron ``i`` to fire at an offset in [a, b], less a guard."""
-    return lowest(model.curves, model.currents, np.int64(model.kind[i]), start, a, b) - SLACK
+@inner
+def _least(model, i, start, cell, a, b, shift):
+    """Return what a state must reach for neuron ``i`` to fire in the part of a cell in [a, b), less a guard."""
+    a, b = max(a, cell << shift), min(b, (cell + 1) << shift)
+    return lowest_in_cell(model.curves, model.currents, np.int64(model.kind[i]), start, cell, a, b) - SLACK
 
 
 @inner
 def _add_cell(model, first, n, excitation, inhibition, flags, loud):
     """Where neurons differ, a bound for the whole slab is at hand; one for each neuron and cell takes 0.3 us."""
-    y, sticky, kind = model.lif.y[first : first + n], model.lif.sticky[first : first + n], model.curves.kind
+    y, sticky, kind = model.lif.y[first : first + n], model.lif.sticky[first : first + n], model.kind[first : first + n]
     for k in range(n):
         v = y[k] + excitation[k]
-        flags[k] = np.uint8(v >= kind[model.kind[first + k]].least - SLACK - 2) | (loud[k] & sticky[k])
+        flags[k] = np.uint8(v >= lowest_of(model.curves, np.int64(kind[k])) - SLACK) | (loud[k] & sticky[k])
         loud[k] |= flags[k]
         y[k] = v + inhibition[k]
 
@@ -45,7 +46,7 @@ def _flag_released(model, i, k, start, offset, a, b, shift, cells, flags, c1):
     v = stand_at(model, i, start, offset, lif.reset[i]) + cells[c, 0, k]
     for later in range(c + 1, c1):
         v += cells[later, 0, k]
-        loud = v >= _least(model, i, start, max(a, later << shift), min(b, (later + 1) << shift))
+        loud = v >= _least(model, i, start, later, a, b, shift)
         flags[later, k] |= np.uint8(loud) | lif.sticky[i] | lif.keep[i]
         v += cells[later, 1, k]
 
@@ -54,12 +55,11 @@ def _flag_released(model, i, k, start, offset, a, b, shift, cells, flags, c1):
 def _sweep(model, first, n, alike, start, a, b, shift, cells, flags, bounds, c0, c1, step, inputs):
     lif, loud = model.lif, flags[CELLS][:n]
     y, sticky = lif.y[first : first + n], lif.sticky[first : first + n]
-    for k in range(n if alike < 2 else 1):
-        ensure(model.curves, model.currents, np.int64(model.kind[first + k]), start)
+    common(model.curves, model.currents, model.kind[first : first + n], start)
     for c in range(c0, c1):
         excitation, inhibition = cells[c, 0][:n], cells[c, 1][:n]
         if alike == 2:
-            least = _least(model, first, start, max(a, c << shift), min(b, (c + 1) << shift))
+            least = _least(model, first, start, c, a, b, shift)
             add_cell_uniform(y, excitation, inhibition, least, sticky, flags[c][:n], loud)
         else:
             _add_cell(model, first, n, excitation, inhibition, flags[c][:n], loud)

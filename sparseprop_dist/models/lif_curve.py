@@ -18,8 +18,11 @@ from sparseprop_dist.elementary import exp_frame
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.jit import inner
 from sparseprop_dist.models.current import Currents, integral, largest, piece_at, sines_at
+from sparseprop_dist.models.protocol import CELLS
 
 NO_SLAB = -1
+GROWTH = 1.3
+"""At least e^(1/4): by how much an exponential can grow over half a slab."""
 
 
 KIND = np.dtype(
@@ -30,6 +33,7 @@ KIND = np.dtype(
         ("drift", np.float64),  # quanta per tick: drive of a neuron that does not leak
         ("scale", np.float64),  # quanta per tick and pA
         ("rheobase", np.float64),  # pA
+        ("guard", np.int64),  # quanta, by which theta moves in a tick and by which it may be rounded, together at most
         ("key", np.int64),  # tick at which the slab starts for which the curve is filled, or NO_SLAB
         ("parts", np.int64),  # their number
         ("least", np.int64),  # the lowest theta in the slab
@@ -64,11 +68,23 @@ def check_room(values: Mapping[str, Any], which: np.ndarray, currents: Currents,
         raise InputError(f"{told}; with its C_m at most {room[i]:.3g} pA can be held")
 
 
+CELL = np.dtype(
+    [
+        ("c", np.int64),
+        ("begin", np.int64),  # tick
+        ("end", np.int64),
+        ("least", np.int64),  # what `lowest` says
+    ],
+    align=True,
+)
+
+
 class Curves(NamedTuple):
     """One curve for each kind of neuron, filled for a slab when it is first asked for."""
 
     kind: Any  # np.recarray of KIND
     part: Any  # np.recarray of PART (kinds, room); one more than the number of parts is in use, for the end of the slab
+    cell: Any  # np.recarray of CELL (CELLS,), the last of each that was asked for: blocks of neurons alike ask for the same
     half: float  # half a slab, ticks
 
     @staticmethod
@@ -82,8 +98,17 @@ class Curves(NamedTuple):
             kind[name] = column
         kind["rheobase"] = (kind["rate"] * kind["threshold"] - kind["drift"]) / kind["scale"]
         kind["key"] = NO_SLAB
-        parts = np.zeros((len(rows), room), PART)
-        return own.reshape(-1).astype(np.int32), Curves(kind.view(np.recarray), parts.view(np.recarray), half)
+        most = np.array([currents.most(which) for which in sets])[kind["which"]]
+        steep = GROWTH * kind["scale"] * (most + np.abs(kind["rheobase"]))
+        kind["guard"] = 2 + steep + 2.0**-44 * (GROWTH * np.abs(kind["threshold"]) + 2.0 * half * steep)
+        parts, cells = np.zeros((len(rows), room), PART), np.full(CELLS, NO_SLAB, np.int64).astype(CELL)
+        curves = Curves(kind.view(np.recarray), parts.view(np.recarray), cells.view(np.recarray), half)
+        return own.reshape(-1).astype(np.int32), curves
+
+    def forget(self) -> None:
+        """Fill no curve: the origin of ticks moved."""
+        self.kind.key = NO_SLAB
+        self.cell.c = NO_SLAB
 
 
 @inner
@@ -230,6 +255,18 @@ def _crossing(curves, currents, c, start, p, y):
 
 
 @inner
+def _is_before(curves, currents, c, start, p, y, offset):
+    """Is an offset in part ``p``, in which theta rises past ``y``, before the crossing? Where theta is not near, its value there tells, for
+    a tenth of the time of the search."""
+    here = curves.part[c, p].theta
+    if offset > curves.part[c, p].begin:
+        here = stand(curves, currents, c, drive_at(curves, currents, c, start, offset), curves.kind[c].threshold, offset)
+    if abs(y - here) > curves.kind[c].guard:
+        return y > here
+    return offset < _crossing(curves, currents, c, start, p, y)
+
+
+@inner
 def first_up(curves, currents, c, start, y, after, never):
     """Return the first offset, at or after ``after``, at which theta is at ``y`` or below; ``never`` if there is none in the slab.
 
@@ -245,9 +282,15 @@ def first_up(curves, currents, c, start, y, after, never):
             continue
         if last < first:
             return max(after, begin if y >= first else _crossing(curves, currents, c, start, p, y))
-        if y >= last or after < _crossing(curves, currents, c, start, p, y):
+        if y >= last or _is_before(curves, currents, c, start, p, y, max(after, begin)):
             return max(after, begin)
     return never
+
+
+@inner
+def lowest_of(curves, c):
+    """As `lowest`, for the whole slab; the curve is filled."""
+    return curves.kind[c].least - curves.kind[c].guard
 
 
 @inner
@@ -261,4 +304,31 @@ def lowest(curves, currents, c, start, a, b):
     for p in range(1, curves.kind[c].parts):
         if a < curves.part[c, p].begin < b:
             least = min(least, curves.part[c, p].theta)
-    return least - 2 - (abs(least) >> 40)
+    return least - curves.kind[c].guard
+
+
+@inner
+def lowest_in_cell(curves, currents, c, start, cell, a, b):
+    """As `lowest`, for [a, b) in a cell."""
+    known = curves.cell
+    if known[cell].c != c or known[cell].begin != start + a or known[cell].end != start + b:
+        known[cell].c, known[cell].begin, known[cell].end = c, start + a, start + b
+        known[cell].least = lowest(curves, currents, c, start, a, b)
+    return known[cell].least
+
+
+@inner
+def common(curves, currents, kind, start):
+    """Return the curve that all neurons of ``kind`` have, filled; -1 if they have several, all filled."""
+    c, same = np.int64(kind[0]), True
+    for k in range(kind.size):
+        same &= kind[k] == c
+    for k in range(1 if same else kind.size):
+        ensure(curves, currents, np.int64(kind[k]), start)
+    return c if same else np.int64(-1)
+
+
+@inner
+def whole(curves, c):
+    """Return by how much the current changes a state in the whole slab, quanta."""
+    return curves.kind[c].scale * curves.part[c, curves.kind[c].parts].drive

@@ -15,9 +15,9 @@ from sparseprop_dist.elementary import exp_to_quarter
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import implements, inner, merged
 from sparseprop_dist.models.current import Currents
-from sparseprop_dist.models.lif_curve import NO_SLAB, Curves, check_room, drive_at, ensure
+from sparseprop_dist.models.lif_curve import Curves, check_room, common, drive_at, ensure, whole
 from sparseprop_dist.models.lif_psc_exp_flow import GUARD, lift, may_reach, push
-from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, decayed, flow_of, stand
+from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, carry_of, flow_of, stand
 from sparseprop_dist.models.lif_psc_exp_rows import candidates_of, strike_of
 from sparseprop_dist.models.lif_psc_exp_search import Driven, first_up
 from sparseprop_dist.models.lif_psc_exp_slab import sweep_of
@@ -92,7 +92,7 @@ class DrivenLIFPscExpRecord(NamedTuple):
         """Count times from an origin that is ``shift`` ticks later."""
         self.psc.keep_origin(shift)
         self.currents.keep_origin(shift)
-        self.curves.kind.key = NO_SLAB
+        self.curves.forget()
 
 
 @merged
@@ -160,14 +160,12 @@ def _act(model, i, start, offset):
 
 @implements(carry, DrivenLIFPscExpRecord)
 def _carry(model, first, n, start):
-    psc, curves = model.psc, model.curves
-    for i in range(first, first + n):
-        c = np.int64(model.kind[i])
-        ensure(curves, model.currents, c, start)
-        drive = curves.kind[c].scale * curves.part[c, curves.kind[c].parts].drive
-        v = np.int64(np.rint((psc.v[i] + drive) * psc.decay[i] + psc.x[i] * psc.feed_ex[i] + psc.y[i] * psc.feed_in[i]))
-        psc.v[i] = v if psc.release[i] == FREE else ABSORB
-        psc.x[i], psc.y[i] = decayed(psc.x[i], psc.decay_ex[i]), decayed(psc.y[i], psc.decay_in[i])
+    c = common(model.curves, model.currents, model.kind[first : first + n], start)
+    if c >= 0:
+        carry_of(model.psc, first, n, whole(model.curves, c))
+    else:
+        for i in range(first, first + n):
+            carry_of(model.psc, i, 1, whole(model.curves, np.int64(model.kind[i])))
 
 
 @implements(potential, DrivenLIFPscExpRecord)

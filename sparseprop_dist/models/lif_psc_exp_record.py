@@ -275,26 +275,32 @@ def _beyond(model, first, n):
 
 
 @inline
-def decayed(charge, decay):
+def _decayed(charge, decay):
     """Return what is left of a charge; at least a quantum less, or rounding would keep a current for ever."""
     left = np.int64(np.rint(charge * decay))
     return left - ((charge > 0) & (left == charge)) + ((charge < 0) & (left == charge))
 
 
-@implements(carry, LIFPscExpRecord)
-def _carry(model, first, n, start):
+@inner
+def carry_of(model, first, n, drive):
+    """As `carry`, of neurons to whose ``v`` a current added ``drive`` (quanta) in the slab."""
     v, x, y = model.v[first : first + n], model.x[first : first + n], model.y[first : first + n]
     decay, feed_ex, feed_in = model.decay[first : first + n], model.feed_ex[first : first + n], model.feed_in[first : first + n]
     for k in range(n):
-        v[k] = np.int64(np.rint(v[k] * decay[k] + x[k] * feed_ex[k] + y[k] * feed_in[k]))
+        v[k] = np.int64(np.rint((v[k] + drive) * decay[k] + x[k] * feed_ex[k] + y[k] * feed_in[k]))
     decay_ex, decay_in = model.decay_ex[first : first + n], model.decay_in[first : first + n]
     for k in range(n):
-        x[k] = decayed(x[k], decay_ex[k])
-        y[k] = decayed(y[k], decay_in[k])
+        x[k] = _decayed(x[k], decay_ex[k])
+        y[k] = _decayed(y[k], decay_in[k])
     if model.rests:
         release = model.release[first : first + n]
         for k in range(n):
             v[k] = v[k] if release[k] == FREE else ABSORB
+
+
+@implements(carry, LIFPscExpRecord)
+def _carry(model, first, n, start):
+    carry_of(model, first, n, -0.0)
 
 
 @implements(potential, LIFPscExpRecord)

@@ -12,13 +12,10 @@ import numpy as np
 
 from sparseprop_dist.elementary import exp_to_quarter
 from sparseprop_dist.jit import implements, inner
-from sparseprop_dist.models.lif_curve import drive_at, ensure, excess
+from sparseprop_dist.models.lif_curve import GROWTH, drive_at, ensure, excess
 from sparseprop_dist.models.lif_psc_exp_flow import HEIGHT, Flow, above, value
 from sparseprop_dist.models.protocol import NEVER
 
-GROWTH = 1.3
-"""At least e^(1/4): by how much an exponential can grow over half a slab."""
-GROWTH_TWICE = 1.7
 NOISE = 2.0**-50
 """Of the sizes of the terms of V: what is nearer to threshold cannot be told apart."""
 ONE_WAY, BELOW, UP, CUT = 0, 1, 2, 3
@@ -57,7 +54,7 @@ def _verdict(driven, p, low, high):
     spread = half * (abs(turning) + 0.5 * half * bent)
     if abs(there) > spread or high - low <= 1:
         return ONE_WAY
-    height, reach = value(driven, HEIGHT, s), GROWTH_TWICE * half * (abs(there) + spread)
+    height, reach = value(driven, HEIGHT, s), GROWTH * GROWTH * half * (abs(there) + spread)
     if reach > NOISE * (abs(flow.v) + flow.x - flow.y + abs(flow.threshold)) and abs(height) < reach:
         return CUT
     return UP if height >= 0.0 else BELOW

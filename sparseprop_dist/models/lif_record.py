@@ -14,7 +14,7 @@ from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import TICK, ticks
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter, log_near_one
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, prefetch, python_body
+from sparseprop_dist.jit import bits_float, float_bits, implements, inline, inner, merged, prefetch, python_body
 from sparseprop_dist.models.parameters import differ
 from sparseprop_dist.models.protocol import (
     FIRED,
@@ -279,20 +279,26 @@ def _decay_alike(y, factor, drift):
                 part[k] = float_bits((bits_float(part[k] + MIDDLE_BITS) - MIDDLE) * factor + drift + MIDDLE) - MIDDLE_BITS
 
 
-@implements(carry, LIFRecord)
-def _carry(model, first, n, start):
+@inner
+def carry_of(model, first, n, drive):
+    """As `carry`, of neurons to whose state a current added ``drive`` (quanta) in the slab."""
     y, decay, slope = model.y[first : first + n], model.decay[first : first + n], model.slope[first : first + n]
     if model.rests:
         release, keep = model.release[first : first + n], model.keep[first : first + n]
         for k in range(n):
             rests = release[k] != FREE
-            drift = 0.0 if rests else slope[k] * (2.0 * model.half)
+            drift = 0.0 if rests else slope[k] * (2.0 * model.half) + drive * decay[k]
             y[k] = np.int64(np.rint(y[k] * decay[k] + drift)) if ~rests | (keep[k] != 0) else ABSORB
     elif model.various:
         for k in range(n):
-            y[k] = np.int64(np.rint(y[k] * decay[k] + slope[k] * (2.0 * model.half)))
+            y[k] = np.int64(np.rint(y[k] * decay[k] + (slope[k] * (2.0 * model.half) + drive * decay[k])))
     else:
-        _decay_alike(y, decay[0], slope[0] * (2.0 * model.half))
+        _decay_alike(y, decay[0], slope[0] * (2.0 * model.half) + drive * decay[0])
+
+
+@implements(carry, LIFRecord)
+def _carry(model, first, n, start):
+    carry_of(model, first, n, 0.0)
 
 
 @implements(potential, LIFRecord)
