@@ -5,11 +5,14 @@ and then draw that many sources, keyed by (seed, projection, target). `FixedOutd
 `PairwiseBernoulli` those in a group of targets, keyed by source and group. So a rank makes the synapses onto its own neurons alone (of
 `FixedOutdegree` it draws all, and keeps its own). Knows no rank and stores nothing.
 
+Both of the first two can also match the ends of synapses (``matching``), which can be turned round.
+
 Laws: fixed_total_number with multapses gives multinomial indegrees, without them multivariate hypergeometric ones; given its indegree, the
 sources of a target are independent and uniform, or a uniform subset. Synapse numbers: those of a source are consecutive with a fixed
 outdegree, those of a target with a fixed indegree or total number; else ``source * n_targets + target``.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +21,8 @@ import numpy as np
 from .description import Network, Projection
 from .drawing import BATCH, FIRST_GAPS, draw_pairs, draw_partners, gap_scale, group_bits
 from .jit import njit
+from .matching import match_key, match_side, owner, source_end
+from .models.parameters import frozen
 from .pools import Pools
 from .random import SOURCE, TARGET
 from .rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, Pairs, PairwiseBernoulli
@@ -112,6 +117,36 @@ def _indegrees(network: Network, projection: Projection, stop: int) -> np.ndarra
     return generator.multivariate_hypergeometric(available, rule.number, method="marginals")[:stop].astype(np.int64)
 
 
+class Ends(NamedTuple):
+    """The ends of the synapses of a projection, and how they are matched."""
+
+    sources: np.ndarray  # int64 (sources + 1,), where those of each source begin
+    n: int
+    side: int  # see `matching`
+    keys: np.ndarray  # uint64 (ROUNDS,)
+
+
+@functools.lru_cache(maxsize=4)
+def _source_ends(seed: int, place: int, n: int, n_sources: int) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, PURPOSE_COUNT, place, 1))))
+    degrees = generator.multinomial(n, np.full(n_sources, 1.0 / n_sources)) if n else np.zeros(n_sources, np.int64)
+    return frozen(np.concatenate([[0], np.cumsum(degrees)]), np.int64)
+
+
+def ends_of(network: Network, projection: Projection) -> Ends:
+    """Return how the ends of the synapses of a projection are matched: all sources are as likely."""
+    pools, place = network.pools(projection), place_of(network, projection)
+    n = int(network.expected_synapses(projection))
+    return Ends(
+        _source_ends(network.seed, place, n, pools.sources.size), n, match_side(n), match_key((network.seed, PURPOSE_COUNT, place, 2))
+    )
+
+
+def target_ends(network: Network, projection: Projection) -> np.ndarray:
+    """Return where the ends of each target begin, int64 (targets + 1,)."""
+    return np.concatenate([[0], np.cumsum(_indegrees(network, projection, network.pools(projection).targets.size))]).astype(np.int64)
+
+
 def _drawn(network: Network, projection: Projection, start: int, stop: int) -> Iterator[Incoming]:
     rule, pools = projection.rule, network.pools(projection)
     degrees = _indegrees(network, projection, stop)
@@ -127,7 +162,10 @@ def _drawn(network: Network, projection: Projection, start: int, stop: int) -> I
         ptr = np.concatenate([[0], ends[first:last] - before]).astype(np.int64)
         sources = np.empty(ptr[-1], np.int32)
         n, place = pools.sources.size, place_of(network, projection)
-        _draw_all(ptr, sources, n, own[first:last], distinct, *_spare(n), start + first, place, SOURCE, network.seed)
+        if rule.matched:  # type: ignore[attr-defined]
+            _match_all(sources, number + int(before), *ends_of(network, projection))
+        else:
+            _draw_all(ptr, sources, n, own[first:last], distinct, *_spare(n), start + first, place, SOURCE, network.seed)
         yield Incoming(start + first, ptr, sources, number + int(before))
         first = last
 
@@ -193,6 +231,13 @@ def _draw_all(ptr, partners, n, own, distinct, taken, products, first, place, pu
     """Draw the partners of neurons ``first``, ``first + 1``, ..., see `draw_partners`."""
     for k in range(ptr.size - 1):
         draw_partners(partners[ptr[k] : ptr[k + 1]], n, own[k], distinct, taken, products, first + k, place, purpose, seed)
+
+
+@njit
+def _match_all(sources, first, ends, n, side, keys):
+    """Write the sources of the synapses that have the numbers ``first``, ``first + 1``, ... at their targets."""
+    for k in range(sources.size):
+        sources[k] = owner(ends, source_end(first + k, n, side, keys))
 
 
 @njit

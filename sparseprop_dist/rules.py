@@ -36,8 +36,11 @@ class Rule:
 
     kind: ClassVar[str]
     """Its name in a TOML file, NEST's."""
-    must_store: ClassVar[str] = ""
-    """Why its synapses must be stored, and what else to use; "" if the targets of a source are a function of the source."""
+
+    @property
+    def must_store(self) -> str:
+        """Why its synapses must be stored, and what else to use; "" if the targets of a source are a function of the source."""
+        return ""
 
     def check(self, pools: Pools) -> None:
         """Raise an InputError if the pools cannot meet the rule."""
@@ -59,7 +62,7 @@ class Rule:
         return synapse, synapse
 
     def _cast_flags(self) -> None:
-        for name in ("allow_autapses", "allow_multapses"):
+        for name in ("allow_autapses", "allow_multapses", "matched"):
             value = getattr(self, name, True)
             if not isinstance(value, bool | np.bool_):
                 raise InputError(f"{name} is {spoken(value)}; give true or false")
@@ -75,15 +78,35 @@ def _check_degree(name: str, degree: int, pool: str, n: int, pools: Pools, allow
         raise InputError(f"{name} is {degree}, but the {pool} pool has no neurons{without}; set allow_autapses = true")
 
 
+def _check_matched(rule: Any, pools: Pools) -> None:
+    """Whether nothing but the numbers of ends restricts the synapses, where their ends are to be matched."""
+    if not rule.matched:
+        return
+    if not rule.allow_multapses:
+        raise InputError("matched = true needs allow_multapses = true: ends are matched whatever others are; give fixed_outdegree")
+    if not rule.allow_autapses and pools.n_shared:
+        given = f"the source and the target pool share {pools.n_shared} neurons"
+        raise InputError(f"matched = true needs allow_autapses = true, since {given}; or give fixed_outdegree")
+
+
 @dataclass(frozen=True)
 class FixedIndegree(Rule):
-    """Every target neuron gets ``indegree`` synapses from sources drawn at random."""
+    """Every target neuron gets ``indegree`` synapses from sources drawn at random.
+
+    With ``matched``, the same law is drawn by matching the ends of synapses (``matching``), so that the targets of a source can be made
+    when it fires: `storage` may be "procedural". It is another sample; autapses and multapses must be allowed.
+    """
 
     kind = "fixed_indegree"
-    must_store = "draws the sources of each target, not the targets of each source; give fixed_outdegree or pairwise_bernoulli"
     indegree: int
     allow_autapses: bool = True
     allow_multapses: bool = True
+    matched: bool = False
+
+    @property
+    def must_store(self) -> str:
+        told = "draws the sources of each target, not the targets of each source"
+        return "" if self.matched else f"{told}; give it matched = true, or fixed_outdegree or pairwise_bernoulli"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indegree", cast_count(self.indegree, "indegree", 0))
@@ -91,6 +114,7 @@ class FixedIndegree(Rule):
 
     def check(self, pools: Pools) -> None:
         _check_degree("indegree", self.indegree, "source", pools.sources.size, pools, self.allow_autapses, self.allow_multapses)
+        _check_matched(self, pools)
 
     def expected_synapses(self, pools: Pools) -> float:
         return float(self.indegree * pools.targets.size)
@@ -118,13 +142,18 @@ class FixedOutdegree(Rule):
 
 @dataclass(frozen=True)
 class FixedTotalNumber(Rule):
-    """``number`` synapses, the source and target of each drawn at random."""
+    """``number`` synapses, the source and target of each drawn at random. ``matched``: as for `FixedIndegree`."""
 
     kind = "fixed_total_number"
-    must_store = "first shares out its synapses among the targets; give fixed_outdegree or pairwise_bernoulli"
     number: int
     allow_autapses: bool = True
     allow_multapses: bool = True
+    matched: bool = False
+
+    @property
+    def must_store(self) -> str:
+        told = "first shares out its synapses among the targets"
+        return "" if self.matched else f"{told}; give it matched = true, or fixed_outdegree or pairwise_bernoulli"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "number", cast_count(self.number, "number", 0))
@@ -138,6 +167,7 @@ class FixedTotalNumber(Rule):
         if not self.allow_multapses and n >= MOST_PAIRS:
             limit = f"the pools have {n} pairs of a source and a target, and without multapses fewer than {MOST_PAIRS} can be drawn from"
             raise InputError(f"{limit}; set allow_multapses = true, or use pairwise_bernoulli")
+        _check_matched(self, pools)
 
     def expected_synapses(self, pools: Pools) -> float:
         return float(self.number)
@@ -208,10 +238,13 @@ class Pairs(ByValue, Rule):
     """Synapse k goes from position ``sources[k]`` of the source pool to ``targets[k]`` of the target pool (int64, 0-based, any order)."""
 
     kind = "pairs"
-    must_store = "lists its synapses; give a rule that draws them, such as fixed_outdegree or pairwise_bernoulli"
     sources: Any
     targets: Any
     origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def must_store(self) -> str:
+        return "lists its synapses; give a rule that draws them, such as fixed_outdegree or pairwise_bernoulli"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", cast_indices(self.sources, "sources"))

@@ -25,7 +25,7 @@ delay, which may be 0."""
 
 NO_ROWS, DRAWN = -1, -2
 """What ``Synapses.index`` says of a pathway that has no rows in a block, and of one whose rows are made when their source fires."""
-KEPT, OUTDEGREE, BERNOULLI, ALL, ONE = 0, 1, 2, 3, 4
+KEPT, OUTDEGREE, BERNOULLI, ALL, ONE, MATCHED = 0, 1, 2, 3, 4, 5
 """Rules of `Drawn`; `KEPT`: the rows are stored."""
 
 
@@ -48,13 +48,18 @@ class Drawn(NamedTuple):
 
     rule: np.ndarray  # uint8 (P,)
     n_targets: np.ndarray  # int64 (P,), size of the target pool
-    degree: np.ndarray  # int64 (P,), of OUTDEGREE
+    degree: np.ndarray  # int64 (P,), synapses of a source (OUTDEGREE) or of a target (MATCHED; 0: they differ)
     distinct: np.ndarray  # uint8 (P,), 1: no target twice
     scale: np.ndarray  # float64 (P,), of BERNOULLI, see `drawing.gap_scale`
-    bits: np.ndarray  # int64 (P,), log2 of a group of targets, likewise
+    bits: np.ndarray  # int64 (P,), log2 of a group of targets, likewise; of MATCHED: `matching.match_side`
     place: np.ndarray  # int64 (P,), number of the projection
     share_ptr: np.ndarray  # int64 (P + 1,), stretches of each pathway's target pool on this rank
     share: np.ndarray  # int64 (3, stretches): first position, stop, local index of the first
+    source_ptr: np.ndarray  # int64 (P + 1,), parts of the array that follows
+    source_ends: np.ndarray  # int64, of MATCHED: where the ends of each source begin, see `matching`
+    target_ptr: np.ndarray  # int64 (P + 1,)
+    target_ends: np.ndarray  # int64, likewise of targets, where they have different numbers
+    match_key: np.ndarray  # uint64 (P, ROUNDS)
     own_ptr: np.ndarray  # int64 (P + 1,), stretches of rows whose source may not project to itself
     own: np.ndarray  # int64 (3, stretches): first row, stop, position of the first in the target pool
     valued: np.ndarray  # uint8 (P,), 1: weights or delays are drawn

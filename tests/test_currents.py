@@ -22,6 +22,7 @@ from sparseprop_dist.engine import instant, ordered, slab
 from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import ENABLED
+from sparseprop_dist.models.current import Currents, angle
 
 GRID = 1.0 / 64.0  # ms, of the search for crossings
 TICK = oracle.TICK
@@ -227,6 +228,26 @@ def test_phase_is_right_late_in_a_run():
 
         first = mpmath.findroot(lambda t: V(t) + 55, (t0 + 1, t0 + 30), solver="anderson", tol=1e-30)
         assert abs(mpmath.mpf(spikes[0][0]) / 2**40 - first) < 1e-12
+
+
+@pytest.mark.kernels
+def test_phase_does_not_depend_on_the_origin():
+    """To the bit; and it is that of 60 digits."""
+    bits, sines = 37, [sp.SineCurrent(1.0, 37.0 / 3.0, phase=33.0), sp.SineCurrent(1.0, 0.001), sp.SineCurrent(1.0, 450.1, phase=-77.0)]
+    still, rng = Currents.make([sines], bits), np.random.default_rng(1)
+    for slabs in rng.integers(1, 1 << 24, 20).tolist():
+        moved = Currents.make([sines], bits)
+        for shift in (slabs // 3, slabs // 2):
+            moved.keep_origin(shift << bits)
+        left = slabs - slabs // 3 - slabs // 2
+        for q, sine in enumerate(sines):
+            found = angle(still, q, slabs << bits, 12345.0)
+            assert found == angle(moved, q, left << bits, 12345.0)
+            with mpmath.workdps(60):
+                ms = mpmath.mpf((slabs << bits) + 12345) / (1 << 40)
+                turns = mpmath.mpf(sine.frequency) * ms / 1000 + mpmath.mpf(sine.phase) / 360
+                away = mpmath.mpf(found) / (2 * mpmath.pi) - turns
+                assert abs(away - mpmath.nint(away)) < 1e-15
 
 
 @pytest.mark.parametrize("model", [sp.LIF, sp.LIFPscExp])

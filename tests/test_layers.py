@@ -26,7 +26,7 @@ ROWS: list[tuple[int, str]] = [
     (1, "rules"),
     (1, "inputs synapses recordings"),
     (1, "description"),
-    (1, "drawing laws"),
+    (1, "drawing laws matching"),
     (1, "connectivity"),
     (1, "models models.protocol models.scan"),
     (1, "models.row"),

@@ -41,6 +41,9 @@ RULES: list[Rule] = [
     PairwiseBernoulli(1.0),
     AllToAll(allow_autapses=False),
     OneToOne(),
+    FixedIndegree(11, matched=True),
+    FixedTotalNumber(500, matched=True),
+    FixedTotalNumber(0, matched=True),
 ]
 NAMES = [repr(rule) for rule in RULES]
 STORAGES = ("stored", "procedural")

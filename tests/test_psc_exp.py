@@ -320,7 +320,7 @@ def test_a_crossing_does_not_depend_on_when_it_is_asked_for(name: str, near: int
         assert all(answer >= after for answer, after in zip(answers, asked, strict=True))
         for (after, answer), (later, other) in itertools.pairwise(zip(asked, answers, strict=True)):
             assert other == answer if answer >= later else other > answer
-            if not may_reach(flow_of(record, i), after - record.half, float(later - after)):
+            if not may_reach(flow_of(record, i), (0.0, 0.0), after - record.half, float(later - after)):
                 assert answer >= later
 
 

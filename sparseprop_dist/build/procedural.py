@@ -1,6 +1,6 @@
 """Projections whose rows are made when their source fires: what decides a row, bounds on what it may hold, and room for one.
 
-Bounds follow from the description alone: nothing is drawn here.
+Bounds follow from the description alone. Nothing is drawn here but, where ends are matched, how many each neuron has.
 """
 
 from typing import NamedTuple
@@ -8,18 +8,26 @@ from typing import NamedTuple
 import numpy as np
 
 from ..clock import ticks
-from ..connectivity import own_positions, place_of
+from ..connectivity import ends_of, own_positions, place_of, target_ends
 from ..description import Network, Projection
 from ..distributions import PURPOSE_DELAY, PURPOSE_WEIGHT, Distribution
 from ..drawing import BATCH, FIRST_GAPS, gap_scale, group_bits
 from ..laws import KEY_SIZE, LAW_SIZE, law_of, stream_of
+from ..matching import ROUNDS
 from ..partition import Share
 from ..pools import Pools
-from ..rules import AllToAll, FixedOutdegree, OneToOne, PairwiseBernoulli
-from ..state import ALL, BERNOULLI, KEPT, ONE, OUTDEGREE, Drawn
+from ..rules import AllToAll, FixedIndegree, FixedOutdegree, FixedTotalNumber, OneToOne, PairwiseBernoulli, Rule
+from ..state import ALL, BERNOULLI, KEPT, MATCHED, ONE, OUTDEGREE, Drawn
 from ..synapses import STORAGES
 
-KINDS = {FixedOutdegree: OUTDEGREE, PairwiseBernoulli: BERNOULLI, AllToAll: ALL, OneToOne: ONE}
+KINDS: dict[type[Rule], int] = {
+    FixedOutdegree: OUTDEGREE,
+    PairwiseBernoulli: BERNOULLI,
+    AllToAll: ALL,
+    OneToOne: ONE,
+    FixedIndegree: MATCHED,
+    FixedTotalNumber: MATCHED,
+}
 
 
 class Limits(NamedTuple):
@@ -35,6 +43,11 @@ class Limits(NamedTuple):
 def is_drawn(projection: Projection) -> bool:
     """Return whether the rows of a projection are made when their source fires."""
     return projection.storage == STORAGES[1]
+
+
+def is_matched(projection: Projection) -> bool:
+    """Return whether rows are made by matching ends."""
+    return is_drawn(projection) and KINDS[type(projection.rule)] == MATCHED
 
 
 def stretches(network: Network, projection: Projection, shares: list[Share]) -> list[tuple[int, int, int]]:
@@ -55,8 +68,10 @@ def limits(network: Network, projection: Projection, shares: list[Share], unit: 
     bounds = (weight.lowest, weight.highest) if isinstance(weight, Distribution) else (weight, weight)
     delays = (delay.lowest, delay.highest) if isinstance(delay, Distribution) else (delay, delay)
     own = sum(stop - start for start, stop, _ in stretches(network, projection, shares))
-    several = isinstance(rule, FixedOutdegree) and rule.allow_multapses
+    several = not isinstance(rule, PairwiseBernoulli | AllToAll | OneToOne) and rule.allow_multapses  # type: ignore[attr-defined]
     longest = rule.outdegree if isinstance(rule, FixedOutdegree) else 1 if isinstance(rule, OneToOne) else own
+    if is_matched(projection):
+        longest = int(np.diff(ends_of(network, projection).sources).max(initial=0))
     grid = 1 << unit
     least, most = int(ticks(delays[0])) // grid * grid, (int(ticks(delays[1])) // grid + 1) * grid
     least = max(least, grid if delays[0] > 0.0 else 0)
@@ -104,16 +119,26 @@ def build_drawn(network: Network, shares: list[Share], projections: list[Project
     room = max((size for size, each in zip(longest, valued, strict=True) if each), default=0)
     weight_law, weight_key = _laws(network, projections, "weight", PURPOSE_WEIGHT)
     delay_law, delay_key = _laws(network, projections, "delay", PURPOSE_DELAY)
+    ends = [ends_of(network, projection) if is_matched(projection) else None for projection in projections]
+    uneven = [is_matched(projection) and isinstance(projection.rule, FixedTotalNumber) for projection in projections]
+    none = np.empty(0, np.int64)
+    targets = [target_ends(network, projection) if each else none for each, projection in zip(uneven, projections, strict=True)]
+    sources = [own.sources if own else none for own in ends]
     return Drawn(
         rule=np.array([KINDS[type(rule)] if rule else KEPT for rule in rules], np.uint8),
         n_targets=np.array(n_targets, np.int64),
-        degree=np.array([rule.outdegree if isinstance(rule, FixedOutdegree) else 0 for rule in rules], np.int64),
+        degree=np.array([_degree(rule) for rule in rules], np.int64),
         distinct=np.array([not getattr(rule, "allow_multapses", True) for rule in rules], np.uint8),
         scale=np.array([gap_scale(each) for each in p], np.float64),
-        bits=np.array([group_bits(each) for each in p], np.int64),
+        bits=np.array([own.side if own else group_bits(each) for own, each in zip(ends, p, strict=True)], np.int64),
         place=np.array([place_of(network, projection) for projection in projections], np.int64),
         share_ptr=np.concatenate([[0], np.cumsum([len(each) for each in share])]).astype(np.int64),
         share=_columns(share),
+        source_ptr=np.concatenate([[0], np.cumsum([len(own) for own in sources])]).astype(np.int64),
+        source_ends=np.concatenate([none, *sources]),
+        target_ptr=np.concatenate([[0], np.cumsum([len(own) for own in targets])]).astype(np.int64),
+        target_ends=np.concatenate([none, *targets]),
+        match_key=np.array([own.keys if own else np.zeros(ROUNDS, np.uint64) for own in ends], np.uint64).reshape(-1, ROUNDS),
         own_ptr=np.concatenate([[0], np.cumsum([len(each) for each in own])]).astype(np.int64),
         own=_columns(own),
         valued=np.array(valued, np.uint8),
@@ -131,6 +156,10 @@ def build_drawn(network: Network, shares: list[Share], projections: list[Project
         products=np.zeros(BATCH, np.uint64),
         gaps=np.zeros(FIRST_GAPS, np.int32),
     )
+
+
+def _degree(rule: Rule | None) -> int:
+    return rule.outdegree if isinstance(rule, FixedOutdegree) else rule.indegree if isinstance(rule, FixedIndegree) else 0
 
 
 def _columns(lists: list[list[tuple[int, int, int]]]) -> np.ndarray:

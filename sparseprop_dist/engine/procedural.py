@@ -10,8 +10,11 @@ from ..clock import TICK_BITS
 from ..drawing import draw_pairs, draw_partners
 from ..jit import inner, merged
 from ..laws import values_of
+from ..matching import owner, target_end
 from ..random import TARGET
-from ..state import ALL, BERNOULLI, DRAWN, OUTDEGREE
+from ..state import ALL, BERNOULLI, DRAWN, MATCHED, OUTDEGREE
+
+GAPS = (1750, 701, 301, 132, 57, 23, 10, 4, 1)
 
 
 @inner
@@ -44,6 +47,39 @@ def _draw_outdegree(drawn, p, row, own):
 
 
 @inner
+def _by_number(number, local, n):
+    """Bring synapses into the order of their numbers: by insertion into stretches further and further apart (Shell's sort, with the gaps
+    of Ciura, FUN 2001)."""
+    for gap in GAPS:
+        for k in range(gap, n):
+            own, target, q = number[k], local[k], k
+            while q >= gap and number[q - gap] > own:
+                number[q], local[q] = number[q - gap], local[q - gap]
+                q -= gap
+            number[q], local[q] = own, target
+
+
+@inner
+def _match(drawn, p, row):
+    """Follow all synapses of a source to their targets, and keep those on this rank; return their number."""
+    s0, t0, k0, k1 = drawn.source_ptr[p], drawn.target_ptr[p], drawn.share_ptr[p], drawn.share_ptr[p + 1]
+    total, degree = drawn.source_ends[drawn.source_ptr[p + 1] - 1], drawn.degree[p]
+    n = np.int64(0)
+    for end in range(drawn.source_ends[s0 + row], drawn.source_ends[s0 + row + 1]):
+        number = target_end(end, total, drawn.bits[p], drawn.match_key[p])
+        target = number // degree if degree else owner(drawn.target_ends[t0 : drawn.target_ptr[p + 1]], number)
+        for k in range(k0, k1):
+            if drawn.share[0, k] <= target < drawn.share[1, k]:
+                drawn.local[n] = target - drawn.share[0, k] + drawn.share[2, k]
+                if drawn.valued[p]:
+                    drawn.number[n] = number
+                n += 1
+    if drawn.valued[p]:
+        _by_number(drawn.number, drawn.local, n)
+    return n
+
+
+@inner
 def _draw_stretch(drawn, p, row, own, start, stop, out):
     """Write the targets in [start, stop); return their number."""
     if drawn.rule[p] == BERNOULLI:
@@ -65,6 +101,8 @@ def _draw_targets(drawn, p, row):
     own = _own_target(drawn, p, row)
     if drawn.rule[p] == OUTDEGREE:
         return _draw_outdegree(drawn, p, row, own)
+    if drawn.rule[p] == MATCHED:
+        return _match(drawn, p, row)
     n, each = np.int64(0), drawn.rule[p] == BERNOULLI or drawn.rule[p] == ALL
     for k in range(drawn.share_ptr[p], drawn.share_ptr[p + 1]):
         out, start = drawn.local[n:], drawn.share[0, k]

@@ -2,7 +2,7 @@
 
 Owns the tables of the currents of a rank, one *set* for each sum that a population gets, and their arithmetic. Knows no neuron. Times are
 integer ticks from the origin; the phase of a sine at a slab's start is made from the number of the slab, in integers: as right late in a
-run as early (``docs/design/varying_currents.md``).
+run as early, and the same wherever the origin is (``docs/design/varying_currents.md``).
 """
 
 import math
@@ -20,8 +20,10 @@ from sparseprop_dist.jit import inner
 
 PAST = -(1 << 62)
 """A tick before all: there begins the piece without current."""
-LIMB = 24
-"""Bits of a limb of the turns in a slab, of which there are three: the product of a limb with the number of a slab fits 63 bits."""
+LIMB, LIMBS = 24, 4
+"""Bits of a limb of the turns in a slab, and their number: the product of a limb with the number of a slab fits 63 bits."""
+ONE = 1 << LIMB * LIMBS
+"""A turn, in the units of the lowest limb: 2^-96 of it, so that 2^39 slabs sum up to less than 2^-56."""
 LEAST_SLAB_BITS = 22
 """With sines, a slab has at least this power of two of ticks: its number (below 2^39) times a limb is below 2^63."""
 
@@ -41,10 +43,6 @@ SINE = np.dtype(
         ("on", np.int64),  # tick
         ("off", np.int64),  # tick
         ("speed", np.float64),  # radians per tick
-        ("high", np.int64),  # turns in a slab less whole ones, in limbs
-        ("middle", np.int64),
-        ("low", np.int64),
-        ("origin", np.float64),  # turns at the origin
     ],
     align=True,
 )
@@ -57,6 +55,8 @@ class Currents(NamedTuple):
     sine_ptr: np.ndarray  # int64 (sets + 1,)
     piece: Any  # np.recarray of PIECE
     sine: Any  # np.recarray of SINE
+    step: np.ndarray  # uint64 (sines, LIMBS), turns in a slab less whole ones, the lowest limb first
+    origin: np.ndarray  # uint64 (sines, LIMBS), turns at the origin, likewise
     length: int  # of a slab, ticks
 
     @staticmethod
@@ -69,8 +69,9 @@ class Currents(NamedTuple):
             for sines with a slab so short that its number outgrows the arithmetic of phases.
         """
         pieces = [_summed(currents) for currents in sets]
-        sines = [[_sine(sine, slab_bits) for current in currents for sine in current.sines()] for currents in sets]
-        flat = [sine for own in sines for sine in own]
+        sines = [[_sine(sine) for current in currents for sine in current.sines()] for currents in sets]
+        flat = [sine for own in sines for sine, _ in own]
+        turns = [own for each in sines for _, own in each]
         if flat and slab_bits < LEAST_SLAB_BITS:
             raise InputError(f"a sine current needs time constants of at least {4.0 * 2.0 ** (LEAST_SLAB_BITS - TICK_BITS):.2g} ms")
         return Currents(
@@ -78,6 +79,8 @@ class Currents(NamedTuple):
             sine_ptr=np.cumsum([0, *map(len, sines)]),
             piece=np.concatenate(pieces).view(np.recarray),
             sine=np.array(flat, SINE).view(np.recarray),
+            step=_limbs([round(_turns(sine[1], 1 << slab_bits) * ONE) for sine in flat]),
+            origin=_limbs([round(Fraction(own) * ONE) for own in turns]),
             length=1 << slab_bits,
         )
 
@@ -114,15 +117,16 @@ class Currents(NamedTuple):
         piece.begin = moved
         sine.on = np.maximum(sine.on - shift, PAST)
         sine.off = np.where(sine.off == -PAST, -PAST, np.maximum(sine.off - shift, PAST))
-        for k in range(sine.size):
-            sine.origin[k] = float((Fraction(float(sine.origin[k])) + _turns(sine.frequency[k], shift)) % 1)
+        slabs, scale = shift // self.length, [1 << LIMB * k for k in range(LIMBS)]
+        now = [sum(int(limb) * one for limb, one in zip(limbs, scale, strict=True)) for limbs in self.origin]
+        step = [sum(int(limb) * one for limb, one in zip(limbs, scale, strict=True)) for limbs in self.step]
+        self.origin[:] = _limbs([begin + slabs * each for begin, each in zip(now, step, strict=True)])
 
 
-def _sine(sine: Sine, slab_bits: int) -> tuple[float, ...]:
-    """Return a row of SINE."""
-    high, middle, low = _limbs(_turns(sine.frequency, 1 << slab_bits))
+def _sine(sine: Sine) -> tuple[tuple[float, ...], float]:
+    """Return a row of SINE, and the turns at time 0."""
     speed = 2.0 * PI * (sine.frequency * TICK / 1e3)
-    return sine.amplitude, sine.frequency, sine.on, sine.off, speed, high, middle, low, float(Fraction(sine.turns) % 1)
+    return (sine.amplitude, sine.frequency, sine.on, sine.off, speed), sine.turns
 
 
 def _turns(frequency: float, ticks: int) -> Fraction:
@@ -130,9 +134,10 @@ def _turns(frequency: float, ticks: int) -> Fraction:
     return Fraction(float(frequency)) * ticks / (1000 << TICK_BITS)
 
 
-def _limbs(turns: Fraction) -> list[int]:
-    scaled = round((turns % 1) * (1 << 3 * LIMB)) % (1 << 3 * LIMB)
-    return [scaled >> 2 * LIMB, scaled >> LIMB & (1 << LIMB) - 1, scaled & (1 << LIMB) - 1]
+def _limbs(turns: list[int]) -> np.ndarray:
+    """Return numbers of turns, in units of 1/ONE, less whole ones, in limbs."""
+    limbs = [[own % ONE >> LIMB * k & (1 << LIMB) - 1 for k in range(LIMBS)] for own in turns]
+    return np.array(limbs, np.uint64).reshape(-1, LIMBS)
 
 
 def _summed(currents: Sequence[Current]) -> np.ndarray:
@@ -175,11 +180,12 @@ def piece_at(currents, which, tick):
 @inner
 def angle(currents, q, start, offset):
     """Return the angle of a sine, in radians, at an offset in the slab that starts at tick ``start``, less whole turns at its start."""
-    n = start // currents.length
-    high, middle, low = currents.sine[q].high, currents.sine[q].middle, currents.sine[q].low
-    one = (1 << LIMB) - 1
-    both = (((high * n) & one) << LIMB) + ((middle * n) & ((1 << 2 * LIMB) - 1)) & ((1 << 2 * LIMB) - 1)
-    turn = both * 2.0 ** (-2 * LIMB) + low * n * 2.0 ** (-3 * LIMB) + currents.sine[q].origin
+    n, mask, carry = np.uint64(start // currents.length), np.uint64((1 << LIMB) - 1), np.uint64(0)
+    third = second = first = np.uint64(0)  # the highest limbs
+    for k in range(LIMBS):
+        total = currents.step[q, k] * n + currents.origin[q, k] + carry
+        third, second, first, carry = second, first, total & mask, total >> np.uint64(LIMB)
+    turn = np.float64(first << np.uint64(LIMB) | second) * 2.0 ** (-2 * LIMB) + np.float64(third) * 2.0 ** (-3 * LIMB)
     return 2.0 * PI * (turn - np.floor(turn + 0.5)) + currents.sine[q].speed * offset
 
 
