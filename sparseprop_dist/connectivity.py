@@ -21,7 +21,7 @@ import numpy as np
 from .description import Network, Projection
 from .drawing import BATCH, FIRST_GAPS, draw_pairs, draw_partners, gap_scale, group_bits
 from .jit import njit
-from .matching import match_key, match_side, owner, source_end
+from .matching import match_key, match_side, owner, source_ends
 from .models.parameters import frozen
 from .pools import Pools
 from .random import SOURCE, TARGET
@@ -163,7 +163,7 @@ def _drawn(network: Network, projection: Projection, start: int, stop: int) -> I
         sources = np.empty(ptr[-1], np.int32)
         n, place = pools.sources.size, place_of(network, projection)
         if rule.matched:  # type: ignore[attr-defined]
-            _match_all(sources, number + int(before), *ends_of(network, projection))
+            _match_all(sources, number + int(before), np.empty(sources.size, np.int64), *ends_of(network, projection))
         else:
             _draw_all(ptr, sources, n, own[first:last], distinct, *_spare(n), start + first, place, SOURCE, network.seed)
         yield Incoming(start + first, ptr, sources, number + int(before))
@@ -234,10 +234,12 @@ def _draw_all(ptr, partners, n, own, distinct, taken, products, first, place, pu
 
 
 @njit
-def _match_all(sources, first, ends, n, side, keys):
-    """Write the sources of the synapses that have the numbers ``first``, ``first + 1``, ... at their targets."""
+def _match_all(sources, first, numbers, ends, n, side, keys):
+    """Write the sources of the synapses that have the numbers ``first``, ``first + 1``, ... at their targets; ``numbers`` is room for as
+    many."""
+    source_ends(first, n, side, keys, numbers)
     for k in range(sources.size):
-        sources[k] = owner(ends, source_end(first + k, n, side, keys))
+        sources[k] = owner(ends, numbers[k])
 
 
 @njit

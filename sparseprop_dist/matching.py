@@ -11,15 +11,14 @@ import math
 
 import numpy as np
 
-from .jit import inner
-from .random import S32, U
+from .jit import inline, inner
+from .random import M0, M1, MASK, S32, U
 
 ROUNDS = 8
 """Twice what makes a permutation that cannot be told from a random one, where the rounds are random functions (Luby & Rackoff, SIAM J.
 Comput. 1988)."""
 LEAST_SIDE = 64
 """A permutation of fewer than 64 x 64 numbers is walked in these: smaller halves know few functions."""
-C1, C2 = U(0xFF51AFD7ED558CCD), U(0xC4CEB9FE1A85EC53)
 
 
 def match_side(n: int) -> int:
@@ -32,12 +31,31 @@ def match_key(key: tuple[int, ...]) -> np.ndarray:
     return np.random.SeedSequence(key).generate_state(ROUNDS, np.uint64)
 
 
-@inner
+@inline
 def _mix(half, side, key):
-    """Return a number below ``side`` that depends on all of ``half``: two rounds of a finaliser of MurmurHash3."""
-    z = (half ^ key) * C1
-    z = (z ^ (z >> S32)) * C2
-    return ((z >> S32) * side) >> S32
+    """Return a number below ``side`` that depends on all of ``half`` (below 2^32): by the multipliers of Philox, twice, since one product
+    of numbers that are near says how near."""
+    z = M0 * ((half ^ key) & MASK)
+    z = M1 * ((z >> S32) ^ (z & MASK))
+    return (((z >> S32) ^ (z & MASK)) * side) >> S32
+
+
+@inline
+def _forth(row, column, side, one, other):
+    """Two rounds."""
+    column += _mix(row, side, one)
+    column -= side if column >= side else U(0)
+    row += _mix(column, side, other)
+    return row - (side if row >= side else U(0)), column
+
+
+@inline
+def _back(row, column, side, one, other):
+    """Their inverse."""
+    row += side - _mix(column, side, other)
+    row -= side if row >= side else U(0)
+    column += side - _mix(row, side, one)
+    return row, column - (side if column >= side else U(0))
 
 
 @inner
@@ -47,10 +65,7 @@ def source_end(end, n, side, keys):
     while True:
         row, column = x // side, x % side
         for k in range(0, ROUNDS, 2):
-            column += _mix(row, side, keys[k])
-            column -= side if column >= side else U(0)
-            row += _mix(column, side, keys[k + 1])
-            row -= side if row >= side else U(0)
+            row, column = _forth(row, column, side, keys[k], keys[k + 1])
         x = row * side + column
         if x < U(n):
             return np.int64(x)
@@ -63,13 +78,60 @@ def target_end(end, n, side, keys):
     while True:
         row, column = x // side, x % side
         for k in range(ROUNDS - 2, -2, -2):
-            row += side - _mix(column, side, keys[k + 1])
-            row -= side if row >= side else U(0)
-            column += side - _mix(row, side, keys[k])
-            column -= side if column >= side else U(0)
+            row, column = _back(row, column, side, keys[k], keys[k + 1])
         x = row * side + column
         if x < U(n):
             return np.int64(x)
+
+
+@inner
+def _row_forth(row, column, side, keys, out):
+    a, b, c, d, e, f, g, h = keys[0], keys[1], keys[2], keys[3], keys[4], keys[5], keys[6], keys[7]
+    for k in range(out.size):
+        x, y = _forth(row, column + U(k), side, a, b)
+        x, y = _forth(x, y, side, c, d)
+        x, y = _forth(x, y, side, e, f)
+        x, y = _forth(x, y, side, g, h)
+        out[k] = x * side + y
+
+
+@inner
+def _row_back(row, column, side, keys, out):
+    a, b, c, d, e, f, g, h = keys[0], keys[1], keys[2], keys[3], keys[4], keys[5], keys[6], keys[7]
+    for k in range(out.size):
+        x, y = _back(row, column + U(k), side, g, h)
+        x, y = _back(x, y, side, e, f)
+        x, y = _back(x, y, side, c, d)
+        x, y = _back(x, y, side, a, b)
+        out[k] = x * side + y
+
+
+@inner
+def source_ends(first, n, side, keys, out):
+    """Write what `source_end` says of the ends ``first``, ``first + 1``, ...: a row of the square at a time, by vector instructions."""
+    k = 0
+    while k < out.size:
+        column = (first + k) % side
+        m = min(side - column, out.size - k)
+        _row_forth(U((first + k) // side), U(column), U(side), keys, out[k : k + m])
+        k += m
+    for k in range(out.size):
+        if out[k] >= n:  # one in a thousand
+            out[k] = source_end(out[k], n, side, keys)
+
+
+@inner
+def target_ends(first, n, side, keys, out):
+    """As `source_ends`, of `target_end`."""
+    k = 0
+    while k < out.size:
+        column = (first + k) % side
+        m = min(side - column, out.size - k)
+        _row_back(U((first + k) // side), U(column), U(side), keys, out[k : k + m])
+        k += m
+    for k in range(out.size):
+        if out[k] >= n:
+            out[k] = target_end(out[k], n, side, keys)
 
 
 @inner

@@ -69,7 +69,7 @@ class Drawn(NamedTuple):
     delay_key: np.ndarray  # uint64 (P, KEY_SIZE)
     seed: int
     local: np.ndarray  # uint32, the row at hand: local indices
-    number: np.ndarray  # int64, and numbers of its synapses, where valued
+    number: np.ndarray  # int64, and numbers of its synapses, where valued or matched
     weight: np.ndarray  # float64, mV, likewise
     delay: np.ndarray  # int64, ticks, likewise
     at: np.ndarray  # int64 (3,), its pathway (-1: none), number and length

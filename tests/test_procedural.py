@@ -24,6 +24,7 @@ from sparseprop_dist.errors import InputError
 from sparseprop_dist.exchange import world
 from sparseprop_dist.inputs import Poisson, SpikeTrains
 from sparseprop_dist.laws import law_of, stream_of, values_of
+from sparseprop_dist.matching import match_key, match_side, owner, source_end, source_ends, target_end, target_ends
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.plan import plan
@@ -189,6 +190,59 @@ def test_pairs_in_many_groups_of_targets(p: float) -> None:
     assert all((own == whole).all() for own, whole in zip(cuts, (sources, targets, numbers), strict=True))
 
 
+@pytest.mark.kernels
+@pytest.mark.parametrize("n", [1, 2, 100, 4096, 4097, 10_000])
+def test_ends_are_matched_one_to_one(n: int) -> None:
+    keys, side = match_key((7, n)), match_side(n)
+    found = [source_end(end, n, side, keys) for end in range(n)]
+    assert sorted(found) == list(range(n))
+    assert [target_end(end, n, side, keys) for end in found] == list(range(n))
+    for first in {0, n // 3, n - 1}:
+        out = np.empty(n - first, np.int64)
+        source_ends(first, n, side, keys, out)
+        assert out.tolist() == found[first:]
+        target_ends(first, n, side, keys, out)
+        assert out.tolist() == [target_end(end, n, side, keys) for end in range(first, n)]
+
+
+@pytest.mark.kernels
+def test_the_owner_of_an_end() -> None:
+    for degrees in ([0, 3, 0, 0, 2, 1, 0], [1], [0, 0, 9], [5] * 20, np.random.default_rng(1).poisson(0.5, 200)):
+        ends = np.concatenate([[0], np.cumsum(degrees)])
+        assert [owner(ends, end) for end in range(ends[-1])] == np.repeat(np.arange(len(degrees)), degrees).tolist()
+
+
+@pytest.mark.parametrize("rule", [FixedIndegree(50, matched=True), FixedTotalNumber(50 * 4000, matched=True)], ids=lambda rule: rule.kind)
+def test_matched_synapses_have_the_law_of_the_rule(rule: Rule) -> None:
+    """Degrees of sources, and of targets where they are drawn; every source meets every target alike; pairs with several synapses."""
+    n_sources, n_targets, n = 3000, 4000, 200_000
+    made = Network(seed=21)
+    made.add_population("from", n_sources, LIF())
+    made.add_population("to", n_targets, LIF())
+    sources, targets, numbers = edges(made, made.connect("from", "to", rule, weight=0.1, delay=1.0))
+    assert (numbers == np.arange(n)).all()
+    assert (np.diff(targets) >= 0).all()
+    indegree = np.bincount(targets, minlength=n_targets)
+    if isinstance(rule, FixedIndegree):
+        assert (indegree == 50).all()
+    else:
+        assert dispersion(indegree) > 1e-3
+    assert dispersion(np.bincount(sources, minlength=n_sources)) > 1e-3
+    for a, b in ((30, 40), (300, 400), (3000, 1)):  # blocks of sources and targets, and of neighbours
+        assert dispersion(np.bincount(sources * a // n_sources * b + targets * b // n_targets, minlength=a * b)) > 1e-3
+    assert dispersion(np.bincount(sources % 7 * 11 + targets % 11, minlength=77)) > 1e-3
+    several = np.bincount(np.unique(sources * n_targets + targets, return_counts=True)[1])
+    pairs = n * n / (2 * n_sources * n_targets)
+    assert stats.poisson(pairs).cdf(several[2]) == pytest.approx(0.5, abs=0.499)
+
+
+def dispersion(counts: np.ndarray) -> float:
+    """The probability that multinomial counts are as far from even as these, to either side."""
+    mean = counts.mean()
+    p = stats.chi2(len(counts) - 1).cdf(float(((counts - mean) ** 2 / mean).sum()))
+    return 2.0 * float(min(p, 1.0 - p))
+
+
 # --- several ranks --------------------------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +258,7 @@ def test_spikes_on_two_ranks(mpirun: Any) -> None:
 def on_ranks() -> dict[str, Any]:
     """What a job of any number of ranks must find."""
     found = {}
-    for rule in (FixedOutdegree(12), PairwiseBernoulli(0.2)):
+    for rule in (FixedOutdegree(12), PairwiseBernoulli(0.2), FixedIndegree(11, matched=True), FixedTotalNumber(500, matched=True)):
         for delay in (0.0, 1.5):
             for storage in STORAGES:
                 result = simulate(network(rule, storage, delay, Normal(-0.4, 0.1)), 20.0)
@@ -232,7 +286,11 @@ def test_values_are_those_of_the_description(law: Distribution) -> None:
 # --- description, memory, refusals ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [FixedOutdegree(3), PairwiseBernoulli(0.5), AllToAll(), OneToOne()], ids=lambda rule: rule.kind)
+@pytest.mark.parametrize(
+    "rule",
+    [FixedOutdegree(3), PairwiseBernoulli(0.5), AllToAll(), OneToOne(), FixedIndegree(2, matched=True), FixedTotalNumber(9, matched=True)],
+    ids=lambda rule: rule.kind,
+)
 def test_toml_round_trip(rule: Rule) -> None:
     made = network(rule, "procedural", 1.0)
     text = dumps(made)
@@ -245,7 +303,7 @@ def test_toml_round_trip(rule: Rule) -> None:
 def test_no_memory_per_synapse() -> None:
     """10^9 synapses: what is planned, and what is allocated, is a millionth of what stored ones take."""
     n, degree = 1_000_000, 1000
-    for rule in (FixedOutdegree(degree), PairwiseBernoulli(degree / n)):
+    for rule in (FixedOutdegree(degree), PairwiseBernoulli(degree / n), FixedIndegree(degree, matched=True)):
         planned = {}
         for storage in STORAGES:
             made = Network()
@@ -272,7 +330,9 @@ def connect(rule: Rule, storage: Any = "procedural", weight: Any = 0.1, delay: A
     ("given", "sentence"),
     [
         ({"rule": FixedIndegree(2)}, "fixed_indegree draws the sources of each target.*fixed_outdegree or pairwise_bernoulli, or storage"),
-        ({"rule": FixedTotalNumber(2)}, 'fixed_total_number first shares out.*give fixed_outdegree .*or storage = "stored"'),
+        ({"rule": FixedTotalNumber(2)}, 'fixed_total_number first shares out.*give it matched = true, or .*or storage = "stored"'),
+        ({"rule": FixedIndegree(2, allow_multapses=False, matched=True)}, "matched = true needs allow_multapses = true: ends are matched"),
+        ({"rule": FixedTotalNumber(2, allow_autapses=False, matched=True)}, "matched = true needs allow_autapses.*pool share 4 neurons"),
         ({"rule": Pairs([0], [1])}, 'pairs lists its synapses; give a rule that draws them.*or storage = "stored"'),
         ({"rule": AllToAll(), "weight": np.ones(16)}, 'weight is an array, which must be stored; give a number.*or storage = "stored"'),
         ({"rule": OneToOne(), "delay": np.ones(4)}, "delay is an array, which must be stored; give a number, a distribution, or storage"),

@@ -116,10 +116,11 @@ def build_drawn(network: Network, shares: list[Share], projections: list[Project
     valued = [isinstance(projection.weight, Distribution) or isinstance(projection.delay, Distribution) for projection in projections]
     n_targets = [network.pools(projection).targets.size if is_drawn(projection) else 0 for projection in projections]
     longest = [limits(network, projection, shares, 0).longest if is_drawn(projection) else 0 for projection in projections]
-    room = max((size for size, each in zip(longest, valued, strict=True) if each), default=0)
+    ends = [ends_of(network, projection) if is_matched(projection) else None for projection in projections]
+    numbered = [each or own is not None for each, own in zip(valued, ends, strict=True)]
+    room = max((size for size, each in zip(longest, numbered, strict=True) if each), default=0)
     weight_law, weight_key = _laws(network, projections, "weight", PURPOSE_WEIGHT)
     delay_law, delay_key = _laws(network, projections, "delay", PURPOSE_DELAY)
-    ends = [ends_of(network, projection) if is_matched(projection) else None for projection in projections]
     uneven = [is_matched(projection) and isinstance(projection.rule, FixedTotalNumber) for projection in projections]
     none = np.empty(0, np.int64)
     targets = [target_ends(network, projection) if each else none for each, projection in zip(uneven, projections, strict=True)]

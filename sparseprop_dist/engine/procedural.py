@@ -10,7 +10,7 @@ from ..clock import TICK_BITS
 from ..drawing import draw_pairs, draw_partners
 from ..jit import inner, merged
 from ..laws import values_of
-from ..matching import owner, target_end
+from ..matching import owner, target_ends
 from ..random import TARGET
 from ..state import ALL, BERNOULLI, DRAWN, MATCHED, OUTDEGREE
 
@@ -62,17 +62,17 @@ def _by_number(number, local, n):
 @inner
 def _match(drawn, p, row):
     """Follow all synapses of a source to their targets, and keep those on this rank; return their number."""
-    s0, t0, k0, k1 = drawn.source_ptr[p], drawn.target_ptr[p], drawn.share_ptr[p], drawn.share_ptr[p + 1]
-    total, degree = drawn.source_ends[drawn.source_ptr[p + 1] - 1], drawn.degree[p]
-    n = np.int64(0)
-    for end in range(drawn.source_ends[s0 + row], drawn.source_ends[s0 + row + 1]):
-        number = target_end(end, total, drawn.bits[p], drawn.match_key[p])
-        target = number // degree if degree else owner(drawn.target_ends[t0 : drawn.target_ptr[p + 1]], number)
+    first, last = drawn.source_ptr[p] + row, drawn.source_ptr[p + 1] - 1
+    begin, k0, k1 = drawn.source_ends[first], drawn.share_ptr[p], drawn.share_ptr[p + 1]
+    numbers = drawn.number[: drawn.source_ends[first + 1] - begin]
+    target_ends(begin, drawn.source_ends[last], drawn.bits[p], drawn.match_key[p], numbers)
+    uneven, each, n = drawn.target_ends[drawn.target_ptr[p] : drawn.target_ptr[p + 1]], 1.0 / max(drawn.degree[p], 1), np.int64(0)
+    for number in numbers:
+        target = owner(uneven, number) if uneven.size else np.int64((number + 0.5) * each)
         for k in range(k0, k1):
             if drawn.share[0, k] <= target < drawn.share[1, k]:
                 drawn.local[n] = target - drawn.share[0, k] + drawn.share[2, k]
-                if drawn.valued[p]:
-                    drawn.number[n] = number
+                drawn.number[n] = number
                 n += 1
     if drawn.valued[p]:
         _by_number(drawn.number, drawn.local, n)
