@@ -4,13 +4,15 @@
     python benchmarks/currents.py --neurons 300 --indegree 100 --until 32 --repeats 1 --check
 
 Brunel's network with tau_m = 10 ms, tau_syn_ex = 2 ms, tau_syn_in = 0.5 ms, weights of 0.05 and -1 mV/ms (times C_m), and Poisson input of
-22 kHz; about 22 Hz. Prints ns per event (recurrent and external) of the slab schedule, with one delay and with a delay each, minimum of
-several runs, and the floor as in ``brunel.py``. With ``--check``, that slab and ordered schedule make the same spikes to the bit.
+22 kHz; about 22 Hz. Prints ns per event (recurrent and external) of the slab schedule, with one delay, with a delay each, and with a sine
+current, for this and for Brunel's network of LIF neurons; minimum of several runs, and the floor as in ``brunel.py``. With ``--check``,
+that slab and ordered schedule make the same spikes to the bit.
 """
 
 import argparse
 
 from brunel import check, cost, floor
+from networks import brunel
 
 import sparseprop_dist as sp
 
@@ -30,6 +32,12 @@ def currents(n_neurons: int, indegree: int, *, each_delay: bool = False) -> sp.N
     return net
 
 
+def with_sine(network: sp.Network) -> sp.Network:
+    """Return a network whose neurons all get a sine current."""
+    network.add_input([own.name for own in network.populations], sp.SineCurrent(20.0, 8.0))
+    return network
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -39,14 +47,22 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
-    for name, each in (("one delay", False), ("a delay each", True)):
-        network = currents(given.neurons, given.indegree, each_delay=each)
+    sizes = given.neurons, given.indegree
+    cases = {
+        "one delay": currents(*sizes),
+        "a delay each": currents(*sizes, each_delay=True),
+        "a sine": with_sine(currents(*sizes)),
+        "LIF, constant": brunel(*sizes),
+        "LIF, a sine": with_sine(brunel(*sizes)),
+    }
+    for name, network in cases.items():
         runs = [cost(network, given.until) for _ in range(given.repeats)]
         plain, fetched = floor(network, runs[0][1])
         least = min(nanoseconds for nanoseconds, _ in runs)
         print(f"{name:13} {least:5.2f} ns per event; floor {plain:.2f} ns per synaptic event, rows fetched ahead {fetched:.2f}", flush=True)
     if given.check:
-        check(currents(given.neurons, given.indegree), min(given.until, 48))
+        for network in (currents(*sizes), with_sine(currents(*sizes)), with_sine(brunel(*sizes))):
+            check(network, min(given.until, 48))
         print("slab = ordered to the bit")
 
 

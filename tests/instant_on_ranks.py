@@ -15,8 +15,9 @@ from on_ranks import digest
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Normal, Uniform
 from sparseprop_dist.exchange import world
-from sparseprop_dist.inputs import Poisson
+from sparseprop_dist.inputs import Poisson, SineCurrent, StepCurrent
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.lif_psc_exp import LIFPscExp
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.rules import FixedIndegree
 from sparseprop_dist.simulate import simulate
@@ -88,7 +89,36 @@ def two_models(n: int = 500) -> Network:
     return network
 
 
-LARGE = {inhibitory: 15.0, balanced: 20.0, both: 20.0, dense: 60.0, quadratic: 40.0, few_of_another_kind: 40.0, two_models: 30.0}
+def driven(n: int = 400, delay: float = 0.0) -> Network:
+    """LIF and LIF with exponential currents, with currents that vary; a third population without."""
+    network = Network(seed=9)
+    network.add_population("lif", n, ABOVE)
+    network.add_population("exp", n, LIFPscExp(I_e=350.0, V_m=Uniform(-70.0, -56.0), tau_syn_ex=Uniform(1.0, 3.0)))
+    network.add_population("plain", n // 2, LIFPscExp(I_e=400.0, V_m=Uniform(-70.0, -56.0)))
+    network.connect("lif", "lif", FixedIndegree(20), weight=-0.02, delay=delay)
+    network.connect(["lif", "exp", "plain"], ["exp", "plain"], FixedIndegree(10), weight=40.0, delay=delay)
+    network.connect("plain", "exp", FixedIndegree(10), weight=-90.0, delay=1.1)
+    network.add_input(["lif", "exp"], SineCurrent(8.0, 31.0, phase=10.0, offset=2.0))
+    network.add_input("exp", StepCurrent([5.3, 21.0], [120.0, -40.0]))
+    return network
+
+
+def driven_later(n: int = 400) -> Network:
+    """The same, in bulk."""
+    return driven(n, delay=0.8)
+
+
+LARGE = {
+    inhibitory: 15.0,
+    balanced: 20.0,
+    both: 20.0,
+    dense: 60.0,
+    quadratic: 40.0,
+    few_of_another_kind: 40.0,
+    two_models: 30.0,
+    driven: 30.0,
+    driven_later: 30.0,
+}
 """Networks, and until when (ms)."""
 
 
