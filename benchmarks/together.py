@@ -1,16 +1,18 @@
 """Question: what do ranks gain where synapses have no delay, and what would a cluster give?
 
-    python benchmarks/together.py                                  # N = 1e6, K = 100: two minutes, 2 GB
+    python benchmarks/together.py --ranks 1 2 4                    # N = 1e6, K = 100: two minutes, 2 GB
     python benchmarks/together.py --indegree 1000 --until 50       # K = 1000: 9 GB
 
-Starts this file under mpiexec on 1, 2, ... ranks. The model of R ranks, from the run on the most ranks here: its work, which is its time
-without its messages, spread over R; as many rounds, each log2 R times the latency that is given; and what all tell, which each rank
-hears, at 10 GB/s. As many rounds is kind: the slowest of R ranks decides when a round ends.
+Starts this file under mpiexec on 1, 2, ... ranks. The model of R ranks: the work of the run on the most ranks that have a core each, which
+is its time without its messages, spread over R; rounds and bytes told a spike as powers of R through the last two runs (counts do not
+suffer where ranks share cores), or as many as in the only one; each round log2 R times the latency that is given; and what all tell, which
+each rank hears, at 10 GB/s. No rank waits for a slower one in it: that is kind.
 """
 
 import argparse
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -46,10 +48,20 @@ def measure(given: argparse.Namespace) -> None:
         print(json.dumps({**result.summary, "message": message}), flush=True)
 
 
-def modelled(row: dict, ranks: int, latency: float) -> float:
-    """Return the seconds that so many ranks would take."""
-    work = (row["wall"] - row["rounds"] * row["message"]) * row["ranks"] / ranks
-    return work + row["rounds"] * latency * math.log2(ranks) + row["told_bytes"] / BANDWIDTH
+def fitted(rows: list[dict], of: str, ranks: int) -> float:
+    """Return rounds or bytes told a spike, as a power of the number of ranks through the last two runs."""
+    *_, one, last = [rows[0], *rows]
+    a, b = (row[of] / row["spikes"] for row in (one, last))
+    doublings = math.log2(last["ranks"] / one["ranks"])
+    return b * (b / a) ** (math.log2(ranks / last["ranks"]) / doublings) if doublings else b
+
+
+def modelled(rows: list[dict], ranks: int, latency: float) -> float:
+    """Return the seconds that so many ranks would take; ``rows``: runs on two ranks or more, ascending."""
+    timed = [row for row in rows if row["ranks"] <= (os.cpu_count() or 1)][-1]
+    work = (timed["wall"] - timed["rounds"] * timed["message"]) * timed["ranks"] / ranks
+    spikes = timed["spikes"]
+    return work + spikes * (fitted(rows, "rounds", ranks) * latency * math.log2(ranks) + fitted(rows, "told_bytes", ranks) / BANDWIDTH)
 
 
 def main() -> None:
@@ -67,22 +79,25 @@ def main() -> None:
         measure(given)
         return
     mpiexec = shutil.which("mpiexec") or f"{sys.prefix}/bin/mpiexec"
-    alone = row = None
-    for ranks in given.ranks:
+    alone, rows = None, []
+    for ranks in sorted(given.ranks):
         command = [mpiexec, "-n", str(ranks), sys.executable, *sys.argv, "--measure"]
         row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600).stdout.splitlines()[-1])
         alone = alone or row
         line = f"{ranks} ranks: {row['wall']:.2f} s, {row['ns_per_event']:.2f} ns per event, {alone['wall'] / row['wall']:.2f} x one rank"
         if ranks > 1:
+            rows.append(row)
             each = f"{row['rounds'] / row['windows']:.2f} rounds a window, {row['spikes'] / row['rounds']:.1f} spikes settled a round"
             line += f"; {row['windows']:,} windows, {each}, {row['told_bytes'] / row['spikes']:.0f} bytes told per spike"
         print(line, flush=True)
-    if row["ranks"] == 1:
+    if not rows or rows[0]["ranks"] > (os.cpu_count() or 1):
         return
-    print(f"a message to all takes {row['message'] * 1e6:.2f} us on {row['ranks']} ranks here", flush=True)
     for ranks in (64, 1024):
-        wall = modelled(row, ranks, given.latency * 1e-6)
-        print(f"model, {ranks} ranks at {given.latency:g} us: {wall:.2f} s, {alone['wall'] / wall:.0f} x one rank", flush=True)
+        wall = modelled(rows, ranks, given.latency * 1e-6)
+        each = (
+            f"{1 / fitted(rows, 'rounds', ranks):.0f} spikes settled a round, {fitted(rows, 'told_bytes', ranks):.0f} bytes told per spike"
+        )
+        print(f"model, {ranks} ranks at {given.latency:g} us: {wall:.2f} s, {alone['wall'] / wall:.1f} x one rank; {each}", flush=True)
 
 
 if __name__ == "__main__":

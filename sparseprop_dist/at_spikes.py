@@ -5,16 +5,22 @@ second reads them at these times.
 """
 
 import copy
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import __version__
 from .clock import TICK
 from .description import Network
-from .exchange import Alone
+from .errors import InputError
+from .exchange import Alone, agreed, world
 from .recorder import columns_of, unit_of
+from .run_directory import one_line
 from .simulate import simulate
+from .store import DESCRIPTIONS, READ_CHUNK, compressors
 
 RESOLVED = 2.0**53 * TICK
 """ms (8192) up to which a float64 tells one tick from the next; later, a spike time may have been rounded up."""
@@ -34,6 +40,48 @@ class AtSpikes:
     values: np.ndarray
     """float64, just before the events of the spike's tick"""
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a Zarr group of three arrays of one entry a spike: ``time`` (ms), ``id``, and the values under the name of ``what``.
+
+        Raises
+        ------
+        InputError
+            if there is something at ``path``, or nothing can be written there.
+        """
+        import zarr
+
+        _check_free(path)
+        arrays = {"time": self.times, "id": self.ids, self.what: self.values}
+        described = {**DESCRIPTIONS, self.what: {"units": self.unit}}
+        try:
+            group = zarr.create_group(
+                str(path), zarr_format=3, attributes={"what": self.what, "software": f"sparseprop_dist {__version__}"}
+            )
+            for name, values in arrays.items():
+                group.create_array(
+                    name, data=np.asarray(values), chunks=(max(1, min(len(values), READ_CHUNK)),), filters=None, compressors=compressors(),
+                    dimension_names=("spike",), attributes=described[name],
+                )  # fmt: skip
+        except OSError as error:
+            raise InputError(f'"{path}" cannot be written ({error.strerror}); give another output') from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "AtSpikes":
+        """Read what `save` wrote; an InputError if it is not there."""
+        import zarr
+
+        try:
+            group: Any = zarr.open_group(str(path), mode="r")
+            what = str(group.attrs["what"])
+            return cls(what, group[what].attrs["units"], *(np.asarray(group[name][:]) for name in ("time", "id", what)))
+        except (ValueError, KeyError, OSError) as error:
+            raise InputError(f'"{path}" has no values at spikes ({one_line(error)}); give the output of at_spikes') from error
+
+
+def _check_free(path: str | os.PathLike[str]) -> None:
+    if Path(path).exists():
+        raise InputError(f'"{path}" exists already; give another output, or move it away')
+
 
 def at_spikes(
     network: Network,
@@ -42,6 +90,7 @@ def at_spikes(
     until: float,
     *,
     neurons: Any = None,
+    output: str | os.PathLike[str] | None = None,
     window: float | None = None,
     schedule: str = "auto",
     comm: Alone | None = None,
@@ -61,14 +110,19 @@ def at_spikes(
         Each neuron is a recording of its own in the second run, so choose them.
     until : float
         ms
+    output : path, optional
+        A Zarr group to write, see `AtSpikes.save`.
     window, schedule, comm
         As for `simulate`.
 
     Raises
     ------
     InputError
-        for bad input, as `Network.record` and `simulate` raise it.
+        for bad input, as `Network.record` and `simulate` raise it, and for an output that exists or cannot be written.
     """
+    communicator = world() if comm is None else comm
+    if output is not None:
+        agreed(communicator, lambda: _check_free(output))
     how: dict[str, Any] = {"window": window, "schedule": schedule, "comm": comm}
     twin = copy.copy(network)
     twin.recordings = []
@@ -87,4 +141,7 @@ def at_spikes(
     values = np.empty(len(ids))
     for name, own_values in recorded.items():
         values[ids == int(name)] = own_values.values[:, 0]
-    return AtSpikes(what, unit, times, ids, values)
+    found = AtSpikes(what, unit, times, ids, values)
+    if output is not None:
+        agreed(communicator, lambda: found.save(output) if communicator.rank == 0 else None)
+    return found

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import numpy as np
 import oracle
 import pytest
@@ -21,7 +22,7 @@ from recorded import everything, neuron_names, recording, with_currents, without
 
 from sparseprop_dist import config, recorder, sampling, tables
 from sparseprop_dist import simulate as run
-from sparseprop_dist.at_spikes import at_spikes
+from sparseprop_dist.at_spikes import AtSpikes, at_spikes
 from sparseprop_dist.build.part import lower
 from sparseprop_dist.clock import TICK, TICK_BITS
 from sparseprop_dist.description import Network
@@ -203,6 +204,23 @@ def test_V_at_own_spikes() -> None:
     assert (found.what, found.unit, len(network.recordings)) == ("V", "mV", 1)
     silent = at_spikes(network, "V", "own", 50.0, neurons=[0])
     assert len(silent.values) == len(silent.times) == len(silent.ids) == 0
+
+
+def test_values_at_own_spikes_are_written(tmp_path: Path) -> None:
+    """To Zarr, that of Dask too; and never over something."""
+    network, path = with_currents(3), tmp_path / "at_spikes.zarr"
+    name = network.populations[0].name
+    found = at_spikes(network, "I_syn_ex", name, UNTIL, output=path)
+    read = AtSpikes.load(path)
+    assert (read.what, read.unit) == ("I_syn_ex", "pA")
+    assert all((getattr(read, key) == getattr(found, key)).all() for key in ("times", "ids", "values"))
+    assert (dask.array.from_zarr(str(path), component="I_syn_ex").compute() == found.values).all()
+    with pytest.raises(InputError, match=r"at_spikes.zarr\" exists already; give another output, or move it away"):
+        at_spikes(network, "V", name, UNTIL, output=path)
+    with pytest.raises(InputError, match=r"missing.zarr\" has no values at spikes .*; give the output of at_spikes"):
+        AtSpikes.load(tmp_path / "missing.zarr")
+    empty = at_spikes(network, "V", name, 0.001, output=tmp_path / "none.zarr")
+    assert len(AtSpikes.load(tmp_path / "none.zarr").values) == len(empty.values) == 0
 
 
 @pytest.mark.parametrize("network", [with_currents(3), without_delay(3)], ids=["currents", "without delay"])
