@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseprop_dist.by_address import by_address
-from sparseprop_dist.clock import TICK
 from sparseprop_dist.elementary import exp_frame
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import implements, inline, merged
 from sparseprop_dist.models.current import Currents
-from sparseprop_dist.models.lif_curve import Curves, check_room, common, drive_at, ensure, first_up, lowest, lowest_of, stand, whole
+from sparseprop_dist.models.lif_curve import Curves, common, drive_at, drive_of, ensure, first_up, lowest, lowest_of, stand, whole
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord, carry_of
 from sparseprop_dist.models.protocol import (
     FIRED,
@@ -62,11 +61,8 @@ class DrivenLIFRecord(NamedTuple):
         InputError
             as `LIFRecord.make`, and for currents that move V by more in a slab than the integers of the state can hold.
         """
-        lif, currents = LIFRecord.make(values, slab_bits), Currents.make(sets, slab_bits)
-        scale = lif.gain * TICK / values["C_m"]
-        check_room(values, which, currents, LIMIT / 4 / (1.3 * 2.0 * lif.half * scale))
-        rows = np.stack([which, lif.rate, lif.threshold, lif.slope, scale], axis=1)
-        return DrivenLIFRecord(lif, *Curves.make(rows, currents, lif.half), currents)
+        lif = LIFRecord.make(values, slab_bits)
+        return DrivenLIFRecord(lif, *drive_of(lif, lif.slope, values, which, sets, slab_bits))
 
     def alike(self, start: int, stop: int) -> int:
         """As `LIFRecord.alike`."""

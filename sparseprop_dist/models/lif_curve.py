@@ -9,15 +9,18 @@ theta falls where I(t) is above ``rheobase``, the current that holds V at thresh
 passes that value: on each *part* it is monotone, and no crossing can be missed. Neurons of the same parameters share a curve.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseprop_dist.clock import TICK
 from sparseprop_dist.elementary import exp_frame
 from sparseprop_dist.errors import InputError
+from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import inner
 from sparseprop_dist.models.current import Currents, integral, largest, piece_at, sines_at
+from sparseprop_dist.models.lif_record import LIMIT
 from sparseprop_dist.models.protocol import CELLS
 
 NO_SLAB = -1
@@ -51,21 +54,6 @@ PART = np.dtype(
     ],
     align=True,
 )
-
-
-def check_room(values: Mapping[str, Any], which: np.ndarray, currents: Currents, room: np.ndarray) -> None:
-    """Refuse currents that reach more than the state of a neuron has ``room`` for (pA); ``which``: the set of each.
-
-    Raises
-    ------
-    InputError
-        that names the first neuron.
-    """
-    most = np.array([currents.most(own) for own in range(len(currents.piece_ptr) - 1)])[which]
-    if (most > room).any():
-        i = int(np.argmax(most > room))
-        told = f"neuron {values['gid'][i]}: its currents reach {most[i]:.3g} pA"
-        raise InputError(f"{told}; with its C_m at most {room[i]:.3g} pA can be held")
 
 
 CELL = np.dtype(
@@ -109,6 +97,34 @@ class Curves(NamedTuple):
         """Fill no curve: the origin of ticks moved."""
         self.kind.key = NO_SLAB
         self.cell.c = NO_SLAB
+
+
+def drive_of(
+    record: Any, drift: np.ndarray, values: Mapping[str, Any], which: np.ndarray, sets: Sequence[Sequence[Current]], slab_bits: int
+) -> tuple[np.ndarray, Curves, Currents]:
+    """Return the curve of each neuron, the curves and the currents of neurons that get these.
+
+    Parameters
+    ----------
+    record : of the neurons without currents; ``rate``, ``threshold``, ``gain`` and ``half`` are read
+    drift : quanta per tick, of neurons that do not leak
+    values : their parameters, with ``C_m`` and ``gid``
+    which : the set of currents of each
+
+    Raises
+    ------
+    InputError
+        for currents that move V by more in a slab than the integers of the state can hold; names the first neuron.
+    """
+    currents, scale = Currents.make(sets, slab_bits), record.gain * TICK / values["C_m"]
+    most = np.array([currents.most(own) for own in range(len(sets))])[which]
+    room = LIMIT / 4 / (GROWTH * 2.0 * record.half * scale)
+    if (most > room).any():
+        i = int(np.argmax(most > room))
+        told = f"neuron {values['gid'][i]}: its currents reach {most[i]:.3g} pA"
+        raise InputError(f"{told}; with its C_m at most {room[i]:.3g} pA can be held")
+    rows = np.stack([which, record.rate, record.threshold, drift, scale], axis=1)
+    return *Curves.make(rows, currents, record.half), currents
 
 
 @inner

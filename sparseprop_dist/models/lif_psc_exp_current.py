@@ -10,18 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseprop_dist.by_address import by_address
-from sparseprop_dist.clock import TICK
 from sparseprop_dist.elementary import exp_to_quarter
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import implements, inner, merged
 from sparseprop_dist.models.current import Currents
-from sparseprop_dist.models.lif_curve import Curves, check_room, common, drive_at, ensure, whole
+from sparseprop_dist.models.lif_curve import Curves, common, drive_at, drive_of, ensure, whole
 from sparseprop_dist.models.lif_psc_exp_flow import GUARD, lift, may_reach, push
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, carry_of, flow_of, stand
 from sparseprop_dist.models.lif_psc_exp_rows import candidates_of, strike_of
 from sparseprop_dist.models.lif_psc_exp_search import Driven, first_up
 from sparseprop_dist.models.lif_psc_exp_slab import sweep_of
-from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT
+from sparseprop_dist.models.lif_record import ABSORB, FREE
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -69,11 +68,8 @@ class DrivenLIFPscExpRecord(NamedTuple):
         InputError
             as `LIFPscExpRecord.make`, and for currents that move V by more in a slab than the integers of the state can hold.
         """
-        psc, currents = LIFPscExpRecord.make(values, slab_bits), Currents.make(sets, slab_bits)
-        scale = psc.gain * TICK / values["C_m"]
-        check_room(values, which, currents, LIMIT / 4 / (1.3 * 2.0 * psc.half * scale))
-        rows = np.stack([which, psc.rate, psc.threshold, np.zeros(len(scale)), scale], axis=1)
-        return DrivenLIFPscExpRecord(psc, *Curves.make(rows, currents, psc.half), currents)
+        psc = LIFPscExpRecord.make(values, slab_bits)
+        return DrivenLIFPscExpRecord(psc, *drive_of(psc, np.zeros(len(psc.rate)), values, which, sets, slab_bits))
 
     def alike(self, start: int, stop: int) -> int:
         """As `LIFPscExpRecord.alike`."""
