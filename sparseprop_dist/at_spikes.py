@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__
+from . import tables
 from .clock import TICK
 from .description import Network
 from .errors import InputError
 from .exchange import Alone, agreed, world
 from .recorder import columns_of, unit_of
-from .run_directory import one_line
 from .simulate import simulate
-from .store import DESCRIPTIONS, READ_CHUNK, compressors
 
 RESOLVED = 2.0**53 * TICK
 """ms (8192) up to which a float64 tells one tick from the next; later, a spike time may have been rounded up."""
@@ -48,34 +46,14 @@ class AtSpikes:
         InputError
             if there is something at ``path``, or nothing can be written there.
         """
-        import zarr
-
         _check_free(path)
-        arrays = {"time": self.times, "id": self.ids, self.what: self.values}
-        described = {**DESCRIPTIONS, self.what: {"units": self.unit}}
-        try:
-            group = zarr.create_group(
-                str(path), zarr_format=3, attributes={"what": self.what, "software": f"sparseprop_dist {__version__}"}
-            )
-            for name, values in arrays.items():
-                group.create_array(
-                    name, data=np.asarray(values), chunks=(max(1, min(len(values), READ_CHUNK)),), filters=None, compressors=compressors(),
-                    dimension_names=("spike",), attributes=described[name],
-                )  # fmt: skip
-        except OSError as error:
-            raise InputError(f'"{path}" cannot be written ({error.strerror}); give another output') from error
+        tables.save_series(path, self.what, self.unit, {"time": self.times, "id": self.ids, self.what: self.values})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "AtSpikes":
         """Read what `save` wrote; an InputError if it is not there."""
-        import zarr
-
-        try:
-            group: Any = zarr.open_group(str(path), mode="r")
-            what = str(group.attrs["what"])
-            return cls(what, group[what].attrs["units"], *(np.asarray(group[name][:]) for name in ("time", "id", what)))
-        except (ValueError, KeyError, OSError) as error:
-            raise InputError(f'"{path}" has no values at spikes ({one_line(error)}); give the output of at_spikes') from error
+        what, unit, values = tables.load_series(path)
+        return cls(what, unit, *values)
 
 
 def _check_free(path: str | os.PathLike[str]) -> None:

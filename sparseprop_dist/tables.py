@@ -1,4 +1,5 @@
-"""What a run leaves on disk of its recordings: recordings.zarr, a table of times by columns each, written while the simulation runs.
+"""What a run leaves on disk of its recordings: recordings.zarr, a table of times by columns each, written while the simulation runs; and
+values at spikes.
 
 Owns their layout. Which rank writes which chunk is the caller's business.
 """
@@ -168,3 +169,33 @@ def recordings(run: str | os.PathLike[str]) -> dict[str, StoredRecording]:
         return {name: StoredRecording(group) for name, group in sorted(zarr.open_group(str(path), mode="r").groups())}
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f'"{path}" is damaged ({one_line(error)}); copy it again, or run again') from error
+
+
+def save_series(path: str | os.PathLike[str], what: str, unit: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write values at spikes: a group of three arrays of one entry a spike, ``time``, ``id`` and ``what``; an InputError if it cannot be
+    written."""
+    import zarr
+
+    described = {**DESCRIPTIONS, what: {"units": unit}}
+    fixed = {"what": what, "software": f"sparseprop_dist {__version__}"}
+    try:
+        group = zarr.create_group(str(path), zarr_format=3, attributes=fixed)
+        for name, values in arrays.items():
+            group.create_array(
+                name, data=values, chunks=(max(1, min(len(values), READ_CHUNK)),), filters=None, compressors=compressors(),
+                dimension_names=("spike",), attributes=described[name],
+            )  # fmt: skip
+    except OSError as error:
+        raise InputError(f'"{path}" cannot be written ({error.strerror}); give another output') from error
+
+
+def load_series(path: str | os.PathLike[str]) -> tuple[str, str, list[np.ndarray]]:
+    """Return what was read, its unit, and the arrays that `save_series` wrote; an InputError if they are not there."""
+    import zarr
+
+    try:
+        group: Any = zarr.open_group(str(path), mode="r")
+        what = str(group.attrs["what"])
+        return what, str(group[what].attrs["units"]), [np.asarray(group[name][:]) for name in ("time", "id", what)]
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f'"{path}" has no values at spikes ({one_line(error)}); give the output of at_spikes') from error
