@@ -197,6 +197,7 @@ class Scratch(NamedTuple):
     own: np.ndarray  # int64 (neurons, 2), tick at which each acts by itself next, and its `mark` then, where a schedule needs it
     fired: np.ndarray  # int64 (neurons,), tick of the last spike, where a schedule needs it
     found: np.ndarray  # int32 (2 * neurons,): candidates, likewise
+    entry: np.ndarray  # int64 (4, E), see `engine.entries`, likewise
     touched: np.ndarray  # int64 (2 * longest): targets of a spike that now may act earlier or have fired, likewise
     node: np.ndarray  # int32 (nodes, 2): neuron and next node of the lists of `queue`, likewise
     head: np.ndarray  # int32 (BUCKETS + 2,): first node of each bucket, of the free ones, and the number of the first unused, likewise
@@ -296,4 +297,8 @@ class Counter(IntEnum):
     FORGET = 56  # 1: what was told of the window does not hold, and all is told anew
     FIRST_WORDS = 57  # room that first messages of a window need, as lately seen
     LATER_WORDS = 58  # and later ones
-    SIZE = 59  # entries in all
+    INHIBITS = 59  # 1: synapses without delay surely inhibit
+    QUIET = 60  # 1: the piece at hand is done by `entries`
+    ENTRY = 61  # its entries done
+    LAST_ENTRY = 62  # and in all
+    SIZE = 63  # entries in all

@@ -38,6 +38,15 @@ def gid_of(blocks, i):
 
 
 @inner
+def local_of(blocks, gid):
+    """Return the local index of a neuron of this rank."""
+    block = np.int64(0)
+    while not blocks.gid[block] <= gid < blocks.gid[block] + blocks.first[block + 1] - blocks.first[block]:
+        block += 1
+    return blocks.first[block] + gid - blocks.gid[block]
+
+
+@inner
 def shift_of(a, b, entries):
     """Return log2 of the ticks in a bucket of the piece [a, b), for about so many entries."""
     shift, most = 0, max(4, min(BUCKETS, entries // IN_BUCKET))

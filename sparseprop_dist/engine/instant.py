@@ -18,8 +18,9 @@ from ..queue import LOCAL_BITS
 from ..state import Counter, Piece
 from . import piece
 from .agenda import again, next_own, open_until, shift_of, sweep
+from .entries import fill, is_quiet, next_entry
 from .listing import list_arrivals
-from .tick import do_tick
+from .tick import do_tick, run_quietly
 from .watch import read_until
 
 WHOLE = True
@@ -66,7 +67,13 @@ def _next(w, piece, limit):
 def run(w, piece, limit):
     """The loop: tick by tick, up to the offset ``limit``; return a status."""
     while True:
-        now = _next(w, piece, limit)
+        if w.counters[Counter.QUIET]:
+            status = run_quietly(w, piece, limit)
+            if status != OK:
+                return status
+        if w.counters[Counter.FULL]:
+            again(w, piece, w.counters[Counter.TICK])
+        now = min(limit, next_entry(w, piece)) if w.counters[Counter.QUIET] else _next(w, piece, limit)
         if w.counters[Counter.FULL]:
             return QUEUE_FULL
         if now >= limit:
@@ -108,7 +115,9 @@ def begin(w, until, slab_bits, piece_bits):
         w.counters[Counter.SHIFT] = shift_of(a, b, w.counters[Counter.ENTRIES])
     here = Piece(start, a, b, w.counters[Counter.SHIFT])
     if fresh:
-        sweep(w, here, a)
+        w.counters[Counter.QUIET] = is_quiet(w) and fill(w, here, a)
+        if w.counters[Counter.QUIET] == 0:
+            sweep(w, here, a)
         w.counters[Counter.BLOCK] = 1
     return OK, here
 

@@ -16,7 +16,8 @@ from ..meeting import WORDS, Log, Remote, Slots, Told
 from ..models.mixed import members
 from ..models.protocol import CELLS, STATES, sums
 from ..queue import BUCKETS
-from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch, Watch, Work
+from ..state import CHUNK, NO_TRIGGER, Counter, Emitted, Flight, Scratch, Synapses, Watch, Work
+from .entries import ROOM
 from .states import restore_all, save_all
 from .watch import nothing, read_until
 
@@ -95,6 +96,7 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         own=np.full((n_neurons if whole else 0, 2), -1, np.int64),
         fired=np.full(n_neurons if whole else 0, -1, np.int64),
         found=np.zeros(2 * room, np.int32),
+        entry=np.zeros((4, min(room, ROOM)), np.int64),
         touched=np.zeros(2 * part.synapses.longest, np.int64),
         node=np.zeros((2 * room, 2), np.int32),
         head=np.zeros(BUCKETS + 2, np.int32),
@@ -103,6 +105,15 @@ def _scratch(part: Part, capacity: int, whole: bool) -> Scratch:
         member=np.zeros((3, columns), np.int64),
         watch=nothing(),
     )
+
+
+def _inhibits(synapses: Synapses) -> bool:
+    """Return whether synapses without delay surely inhibit; where their weights are made with their rows, that is not known."""
+    instant = synapses.instant == 1
+    weighted = instant & (synapses.weighted == 1)
+    if weighted.any() and (synapses.drawn.rule.any() or synapses.weights.max(initial=-1.0) >= 0.0):
+        return False
+    return bool((synapses.weight[instant & ~weighted] < 0.0).all())
 
 
 def _larger(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -137,6 +148,7 @@ class Session:
         self.counters[Counter.KEEP] = int((recurrent & (synapses.instant == 0)).any() or self.reach > 0)
         known = bool((synapses.instant == 0).any()) or self.part.drive.entry_ptr[-1] > 0
         self.counters[Counter.LISTED] = self.counters[Counter.UNLISTED] = int(not known)
+        self.counters[Counter.INHIBITS] = _inhibits(synapses)
         self._n_cursors = [int(synapses.cursor[synapses.train == train].max(initial=-1)) + 1 for train in (0, 1)]
         self._reach = [int(synapses.reach[synapses.train == train].max(initial=0)) for train in (0, 1)]
         self._reach[0] = max(self._reach[0], self.reach)

@@ -9,11 +9,12 @@ import numpy as np
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
 from ..jit import bits_float, float_bits, inner, merged
 from ..models.protocol import FIRED, OVERFLOW, UNKNOWN, act, mark, own_event, receive, restore, save, strike, strike_back
-from ..queue import LOCAL_BITS
+from ..queue import LOCAL_BITS, pop, push
 from ..state import DRAWN, NO_ROWS, NO_TRIGGER, Counter
-from .agenda import LOCAL_MASK, gid_of, next_own, schedule, take_own
+from .agenda import LOCAL_MASK, gid_of, local_of, next_own, schedule, take_own
 from .arrivals import row_of
 from .emission import emit, fire, sort_spikes
+from .entries import LAST, MARK, NEURON, ORDER, do_entries, fetch_ahead, leave
 from .procedural import words_of
 
 
@@ -112,6 +113,8 @@ def _deliver(w, piece, p, block, row, now, gid):
     alike, weight, touched = w.blocks.alike[block], w.synapses.weight[p], w.scratch.touched
     n = strike(w.model, first, alike, w.synapses.words32, begin, stop, weight, weights, piece.start, now, piece.b, touched)
     w.counters[Counter.RECURRENT] += stop - begin
+    if n and w.counters[Counter.QUIET]:
+        leave(w, piece.start + now)
     for k in range(n):
         target = touched[k]
         i = first + max(target, ~target)
@@ -151,10 +154,11 @@ def _remote_first(w, tick, generation, s, stop):
     return key < (own.trigger_time[s], own.trigger_gid[s], own.gid[s])
 
 
-@merged
-def _generations(w, piece, now, begin):
-    """Deliver without delay the spikes of this tick, the own ones from number ``begin`` on, and those that they make; return a status."""
-    generation, tick, none = np.int64(0), piece.start + now, np.int64(0)
+@inner
+def _generations(w, piece, now, begin, generation):
+    """Deliver without delay the spikes of a generation of this tick, the own ones from number ``begin`` on, and those that they make;
+    return a status."""
+    tick, none = piece.start + now, np.int64(0)
     while begin < w.counters[Counter.EMITTED] or _remote_first(w, tick, generation, none, none):
         s, stop = begin, w.counters[Counter.EMITTED]
         if stop - begin > 1:
@@ -187,12 +191,69 @@ def _generations(w, piece, now, begin):
 @merged
 def do_tick(w, piece, now):
     """Do all that happens at an offset; return a status. There must be room for the spikes."""
-    begin = w.counters[Counter.EMITTED]
-    status = _own_events(w, piece, now)
+    begin, status = w.counters[Counter.EMITTED], OK
+    if w.counters[Counter.QUIET]:
+        do_entries(w, piece, now)
+    else:
+        status = _own_events(w, piece, now)
+        if status == OK:
+            status = _arrivals(w, piece, now)
     if status == OK:
-        status = _arrivals(w, piece, now)
-    if status == OK:
-        status = _generations(w, piece, now, begin)
+        status = _generations(w, piece, now, begin, np.int64(0))
+    return status
+
+
+@merged
+def run_quietly(w, piece, limit):
+    """Go through a quiet piece up to the offset ``limit``, one neuron after the other, as far as it is quiet, no two act at one tick, and
+    there is room: the rest is left to `do_tick`. Returns a status.
+
+    As `do_entries` and `_generations`. Where it stands is kept in registers: what the next spike waits for is what a spike costs beside its
+    row, since a row fills the core's window of instructions.
+    """
+    c, entry, heap, emitted, model = w.counters, w.scratch.entry, w.scratch.heap, w.emitted, w.model
+    q, last, n, made = c[Counter.ENTRY], c[Counter.LAST_ENTRY], c[Counter.HEAP], c[Counter.EMITTED]
+    most = min(emitted.time.size, made + w.synapses.safe - c[Counter.VOLUME])
+    start, a, end, status = piece.start, piece.a, (limit - piece.a) << LOCAL_BITS, OK
+    while made < most and n < heap.size - 1:
+        key, other = entry[ORDER, q] if q < last else np.int64(LAST), heap[0] if n > 0 else np.int64(LAST)
+        if min(key, other) >= end:
+            break
+        seen = np.int64(UNKNOWN)
+        if key <= other:
+            fetch_ahead(w, q)
+            k = key & LOCAL_MASK
+            i, seen = entry[NEURON, k], entry[MARK, k]
+            q += 1
+            key, other = other, key
+            if q < last:
+                key = min(key, entry[ORDER, q])
+        else:
+            i = other & LOCAL_MASK
+            n = pop(heap, n)
+            if n > 0:
+                key = min(key, heap[0])
+        if key >> LOCAL_BITS == other >> LOCAL_BITS:
+            n = push(heap, n, other & ~LOCAL_MASK | i)
+            break
+        now = a + (other >> LOCAL_BITS)
+        offset = now if seen != UNKNOWN and mark(model, i) == seen else own_event(model, i, start, now)
+        fires = offset == now and act(model, i, start, now) == FIRED
+        if offset == now:
+            offset = own_event(model, i, start, now + 1)
+        if offset < piece.b:
+            n = push(heap, n, (offset - a) << LOCAL_BITS | i)
+        if fires:
+            gid = gid_of(w.blocks, i)
+            emitted.time[made], emitted.gid[made], emitted.generation[made] = start + now, gid, 0
+            emitted.trigger_time[made], emitted.trigger_gid[made] = NO_TRIGGER, -1
+            made += 1
+            c[Counter.EMITTED] = made
+            c[Counter.VOLUME] += 1
+            status = _spread(w, piece, now, gid)
+            if c[Counter.QUIET] == 0:
+                return status if status != OK else _generations(w, piece, now, made, np.int64(1))
+    c[Counter.ENTRY], c[Counter.HEAP] = q, n
     return status
 
 
@@ -215,18 +276,10 @@ def take_back(w, piece, now):
     w.counters[Counter.LOG] = n
     while w.counters[Counter.EMITTED] > w.counters[Counter.WINDOW] and w.emitted.time[w.counters[Counter.EMITTED] - 1] >= tick:
         w.counters[Counter.EMITTED] -= 1
-        w.scratch.fired[_local_of(w.blocks, w.emitted.gid[w.counters[Counter.EMITTED]])] = -1
+        w.scratch.fired[local_of(w.blocks, w.emitted.gid[w.counters[Counter.EMITTED]])] = -1
     while w.counters[Counter.ARRIVAL] > 0 and piece.a + (w.scratch.loud[0, w.counters[Counter.ARRIVAL] - 1] >> LOCAL_BITS) >= now:
         w.counters[Counter.ARRIVAL] -= 1
     w.counters[Counter.REMOTE] = np.searchsorted(w.remote.time[: w.counters[Counter.REMOTES]], tick)
     for k in range(n, stop):
         if log.neuron[k] >= 0:
             schedule(w, piece, log.neuron[k], now - 1)
-
-
-@inner
-def _local_of(blocks, gid):
-    block = np.int64(0)
-    while not blocks.gid[block] <= gid < blocks.gid[block] + blocks.first[block + 1] - blocks.first[block]:
-        block += 1
-    return blocks.first[block] + gid - blocks.gid[block]
