@@ -299,7 +299,7 @@ class SineCurrent(Current):
 
     def sines(self) -> list[Sine]:
         """See `Current.sines`."""
-        off = 1 << 62 if self.stop == math.inf else int(ticks(self.stop))
+        off = (1 << 63) - 1 if self.stop == math.inf else int(ticks(self.stop))
         return [Sine(self.amplitude, self.frequency, self.phase / 360.0, int(ticks(self.start)), off)]
 
 

@@ -16,7 +16,7 @@ from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
 from .partition import Partition, partition, work
-from .rules import FixedOutdegree
+from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
 from .synapses import STORAGES
 
 NEURON_BYTES = 150
@@ -120,9 +120,14 @@ def _bytes_per_synapse(projection: Projection, bits: int, bulk: bool) -> float:
 
 
 def _row_bytes(network: Network, projection: Projection) -> float:
-    """Memory of a projection that is made row by row: the row at hand, with numbers and values, and a bit for each target."""
-    rule, n = projection.rule, network.pools(projection).targets.size
-    return 48.0 * (rule.outdegree if isinstance(rule, FixedOutdegree) else n) + n / 8
+    """Memory of a projection that is made row by row: the row at hand, with numbers, values and who is touched, and a bit for each target;
+    where ends are matched, the number of ends of each neuron (the longest row is six standard deviations above the mean at most)."""
+    rule, pools = projection.rule, network.pools(projection)
+    n = pools.targets.size
+    if isinstance(rule, FixedIndegree | FixedTotalNumber):
+        mean = rule.expected_synapses(pools) / max(pools.sources.size, 1)
+        return 64.0 * (mean + 6.0 * mean**0.5 + 10.0) + 8.0 * (pools.sources.size + n) + n / 8
+    return 64.0 * (rule.outdegree if isinstance(rule, FixedOutdegree) else n) + n / 8
 
 
 def _events(network: Network, division: Partition) -> np.ndarray:

@@ -66,6 +66,8 @@ class Rule:
             value = getattr(self, name, True)
             if not isinstance(value, bool | np.bool_):
                 raise InputError(f"{name} is {spoken(value)}; give true or false")
+            if hasattr(self, name):
+                object.__setattr__(self, name, bool(value))
 
 
 def _check_degree(name: str, degree: int, pool: str, n: int, pools: Pools, allow_autapses: bool, allow_multapses: bool) -> None:

@@ -13,7 +13,7 @@ import mpmath
 import numpy as np
 import oracle
 import pytest
-from networks import Run, emitted, largest_difference, plain, same_bits, synapses_of
+from networks import Run, emitted, largest_difference, plain, same_bits, session_of, synapses_of
 from scipy.optimize import brentq
 
 import sparseprop_dist as sp
@@ -260,6 +260,52 @@ def test_a_current_that_only_touches_threshold(model):
     for above, fires in ((1e-9, False), (-1e-9, True)):
         spikes = plain(emitted(alone((current,), model(V_th=peak + above, V_m=-70.0, V_reset=-71.0)), 145.0, Run(schedule=ordered)))
         assert bool(spikes) is fires
+
+
+def test_a_current_that_is_rheobase_at_a_round_time():
+    """I passes 375 pA, where it holds V at threshold, at a time that the search for its turns looks at: the excess is 0 there, not near 0."""
+    found = []
+    for offset in (375.0, 375.0 + 1e-9):
+        network = alone((sp.SineCurrent(100.0, 200.0, phase=180.0, offset=offset),), sp.LIF(V_m=np.linspace(-60.0, -55.5, 400)), 400)
+        network.connect("cells", "cells", sp.FixedIndegree(0), weight=0.1, delay=0.0)  # long slabs
+        found.append(plain(emitted(network, 12.0, Run(schedule=instant))))
+    assert len(found[0]) == len(found[1]) > 100
+    assert largest_difference(found[0], found[1], 400) < 1e-6
+
+
+@pytest.mark.parametrize("schedule", [ordered, instant, slab])
+def test_a_current_that_ends_as_the_threshold_is_reached(schedule):
+    """The spike is there whether or not a window begins at its tick."""
+    for V_m in np.linspace(-70.0, -68.0, 12):
+        network = alone((sp.StepCurrent([0.0], [500.0]),), sp.LIF(V_m=V_m))
+        tick = plain(emitted(network, 18.0, Run(schedule=schedule)))[0][0]
+        network = alone((sp.StepCurrent([0.0, tick * TICK], [500.0, 0.0]),), sp.LIF(V_m=V_m))
+        found = []
+        for cuts in ([18 << 40], [tick, 18 << 40]):
+            session = session_of(network, Run(schedule=schedule))
+            found.append([session.advance(cut)["time"].tolist() for cut in cuts])
+        assert sum(found[0], []) == sum(found[1], [])
+
+
+def test_sines_that_cancel():
+    """What is left is rheobase, whatever the sines: V comes to threshold for ever, and the run to its end."""
+    currents = (sp.SineCurrent(10.0, 400.0), sp.SineCurrent(-10.0, 400.0), sp.StepCurrent([0.0], [375.0]))
+    assert plain(emitted(alone(currents, sp.LIF()), 2.0, Run(schedule=ordered))) == []
+
+
+@pytest.mark.kernels
+def test_pieces_stay_as_they_are_when_the_origin_moves():
+    """Also those that began more than 2^62 ticks (70 minutes) ago, and a sine that ends at that tick."""
+    ramp, sine = sp.SampledCurrent([1.0, 6e6], [0.1, 1e3 / 3.0]), sp.SineCurrent(1.0, 2.0, start=3.0, stop=4194304.0)
+    at, once, often = 5_500_000 << 40, Currents.make([[ramp, sine]], 38), Currents.make([[ramp, sine]], 38)
+    once.keep_origin(at)
+    for _ in range(11):
+        often.keep_origin(500_000 << 40)
+    for name in ("begin", "value", "slope"):
+        assert (once.piece[name] == often.piece[name]).all()
+    assert (once.sine.off == often.sine.off).all()
+    assert once.sine.off[0] == (1 << 62) - at
+    assert (np.diff(once.piece.begin.astype(object)) > 0).all()
 
 
 @pytest.mark.parametrize("model", [sp.LIF, sp.LIFPscExp])

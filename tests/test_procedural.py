@@ -319,6 +319,22 @@ def test_no_memory_per_synapse() -> None:
         assert part.n_synapses == 10**9
 
 
+def test_flags_may_be_numpys() -> None:
+    made = connect(FixedIndegree(2, matched=np.bool_(True), allow_autapses=np.bool_(True)))  # type: ignore[arg-type]
+    assert loads(dumps(made)).network == made
+
+
+def test_a_long_row_is_planned() -> None:
+    few = Network()
+    few.add_population("from", 4, LIF())
+    few.add_population("to", 100_000, LIF())
+    few.connect("from", "to", FixedIndegree(400, matched=True), weight=-0.1, delay=0.0, storage="procedural")
+    bare = Network()
+    bare.add_population("from", 4, LIF())
+    bare.add_population("to", 100_000, LIF())
+    assert plan(few, 1).memory[0] - plan(bare, 1).memory[0] > 1e7 * 44
+
+
 def connect(rule: Rule, storage: Any = "procedural", weight: Any = 0.1, delay: Any = 1.0) -> Network:
     made = Network()
     made.add_population("exc", 4, LIF())

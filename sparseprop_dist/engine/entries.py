@@ -137,11 +137,11 @@ def do_entries(w, piece, now):
 
 
 @inner
-def leave(w, tick):
-    """End the quiet at a tick, since a synapse excites: tell who fired in it, and ask for lists filled anew when it is done."""
-    c, m = w.counters, w.counters[Counter.EMITTED]
+def leave(w, piece, now):
+    """End the quiet in the tick at an offset, since a synapse excites: tell who fired in it, and ask for lists filled anew after it."""
+    c, m, tick = w.counters, w.counters[Counter.EMITTED], piece.start + now
     while m > 0 and w.emitted.time[m - 1] == tick:
         m -= 1
         w.scratch.fired[local_of(w.blocks, w.emitted.gid[m])] = tick
     clear(w.scratch.head)
-    c[Counter.HEAP], c[Counter.BUCKET], c[Counter.QUIET], c[Counter.FULL] = 0, -1, 0, 1
+    c[Counter.HEAP], c[Counter.BUCKET], c[Counter.QUIET], c[Counter.FULL], c[Counter.TICK] = 0, -1, 0, 1, now

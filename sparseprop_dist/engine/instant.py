@@ -71,8 +71,8 @@ def run(w, piece, limit):
             status = run_quietly(w, piece, limit)
             if status != OK:
                 return status
-        if w.counters[Counter.FULL]:
-            again(w, piece, w.counters[Counter.TICK])
+            if w.counters[Counter.QUIET] == 0:
+                again(w, piece, w.counters[Counter.TICK])
         now = min(limit, next_entry(w, piece)) if w.counters[Counter.QUIET] else _next(w, piece, limit)
         if w.counters[Counter.FULL]:
             return QUEUE_FULL

@@ -247,9 +247,8 @@ class Session:
         if status == CASCADE:
             made = f"neuron {gid} would fire twice at one time, after {self.now * TICK:.6g} ms, by synapses without delay"
             return f"{made}, a cascade that need not end; give the neurons t_ref above 0, or the synapses a delay"
-        reason = (
-            f"its potential is beyond {LIMIT_IN_THRESHOLDS} times V_th - V_reset from its rest; its weights or input rates are too large"
-        )
+        reason = f"its potential is beyond {LIMIT_IN_THRESHOLDS} times V_th - V_reset from its rest"
+        reason += "; its weights, input rates or currents are too large"
         return f"neuron {gid} overflowed at {self.now * TICK:.6g} ms: {reason}"
 
     def receive(self, spikes: np.ndarray, window_start: int) -> None:

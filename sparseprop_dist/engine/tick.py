@@ -114,7 +114,7 @@ def _deliver(w, piece, p, block, row, now, gid):
     n = strike(w.model, first, alike, w.synapses.words32, begin, stop, weight, weights, piece.start, now, piece.b, touched)
     w.counters[Counter.RECURRENT] += stop - begin
     if n and w.counters[Counter.QUIET]:
-        leave(w, piece.start + now)
+        leave(w, piece, now)
     for k in range(n):
         target = touched[k]
         i = first + max(target, ~target)

@@ -18,8 +18,9 @@ from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current, Sine
 from sparseprop_dist.jit import inner
 
-PAST = -(1 << 62)
-"""A tick before all: there begins the piece without current."""
+PAST, FOREVER = -(1 << 63) + 1, (1 << 63) - 1
+"""Ticks before and after all: the piece without current begins at the first. A run is shorter than 2^63 ticks, so that others stay between
+them wherever the origin is."""
 LIMB, LIMBS = 24, 4
 """Bits of a limb of the turns in a slab, and their number: the product of a limb with the number of a slab fits 63 bits."""
 ONE = 1 << LIMB * LIMBS
@@ -112,11 +113,9 @@ class Currents(NamedTuple):
     def keep_origin(self, shift: int) -> None:
         """Count times from an origin that is ``shift`` ticks later."""
         piece, sine = self.piece, self.sine
-        moved = np.maximum(piece.begin - shift, PAST)
-        piece.value += piece.slope * (moved - (piece.begin - shift))
-        piece.begin = moved
-        sine.on = np.maximum(sine.on - shift, PAST)
-        sine.off = np.where(sine.off == -PAST, -PAST, np.maximum(sine.off - shift, PAST))
+        piece.begin = np.where(piece.begin == PAST, PAST, piece.begin - shift)
+        sine.on -= shift
+        sine.off = np.where(sine.off == FOREVER, FOREVER, sine.off - shift)
         slabs, scale = shift // self.length, [1 << LIMB * k for k in range(LIMBS)]
         now = [sum(int(limb) * one for limb, one in zip(limbs, scale, strict=True)) for limbs in self.origin]
         step = [sum(int(limb) * one for limb, one in zip(limbs, scale, strict=True)) for limbs in self.step]
@@ -191,17 +190,18 @@ def angle(currents, q, start, offset):
 
 @inner
 def sines_at(currents, which, start, begin, offset):
-    """Return the sum of the sines of a set that are on at the offset ``begin``, its derivative (per tick), and a bound on the absolute
-    second derivative."""
-    value = slope = bend = 0.0
+    """Return the sum of the sines of a set that are on at the offset ``begin``, its first two derivatives (per tick), and a bound on the
+    absolute third."""
+    value = slope = bend = jerk = 0.0
     for q in range(currents.sine_ptr[which], currents.sine_ptr[which + 1]):
         if currents.sine[q].on <= start + begin < currents.sine[q].off:
             s, c = sin_cos(angle(currents, q, start, offset))
-            speed = currents.sine[q].speed
-            value += currents.sine[q].amplitude * s
-            slope += currents.sine[q].amplitude * speed * c
-            bend += abs(currents.sine[q].amplitude) * speed * speed
-    return value, slope, bend
+            size, speed = currents.sine[q].amplitude, currents.sine[q].speed
+            value += size * s
+            slope += size * speed * c
+            bend -= size * speed * speed * s
+            jerk += abs(size) * speed * speed * speed
+    return value, slope, bend, jerk
 
 
 @inner

@@ -36,11 +36,11 @@ KIND = np.dtype(
         ("drift", np.float64),  # quanta per tick: drive of a neuron that does not leak
         ("scale", np.float64),  # quanta per tick and pA
         ("rheobase", np.float64),  # pA
-        ("guard", np.int64),  # quanta, by which theta moves in a tick and by which it may be rounded, together at most
+        ("guard", np.int64),  # of delta synapses: quanta, by which theta moves in a tick and by which it may be rounded, together at most
         ("key", np.int64),  # tick at which the slab starts for which the curve is filled, or NO_SLAB
         ("parts", np.int64),  # their number
         ("least", np.int64),  # the lowest theta in the slab
-        ("highest", np.float64),  # pA: the current is at most that in the slab
+        ("highest", np.float64),  # of exponential currents: pA, which the current does not exceed in the slab
     ],
     align=True,
 )
@@ -68,7 +68,7 @@ CELL = np.dtype(
 
 
 class Curves(NamedTuple):
-    """One curve for each kind of neuron, filled for a slab when it is first asked for."""
+    """One curve for each kind of neuron, filled for a slab when first asked for."""
 
     kind: Any  # np.recarray of KIND
     part: Any  # np.recarray of PART (kinds, room); one more than the number of parts is in use, for the end of the slab
@@ -104,12 +104,8 @@ def drive_of(
 ) -> tuple[np.ndarray, Curves, Currents]:
     """Return the curve of each neuron, the curves and the currents of neurons that get these.
 
-    Parameters
-    ----------
-    record : of the neurons without currents; ``rate``, ``threshold``, ``gain`` and ``half`` are read
-    drift : quanta per tick, of neurons that do not leak
-    values : their parameters, with ``C_m`` and ``gid``
-    which : the set of currents of each
+    ``record``: of the neurons without currents; ``drift``: quanta per tick, of those that do not leak; ``values``: their parameters, with
+    ``C_m`` and ``gid``; ``which``: the set of currents of each.
 
     Raises
     ------
@@ -128,23 +124,24 @@ def drive_of(
 
 
 @inner
-def excess(curves, currents, c, start, begin, value, slope, offset):
-    """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative, in the piece whose straight part
-    has ``value`` and ``slope`` at ``begin``."""
-    sines, rise, bend = sines_at(currents, curves.kind[c].which, start, begin, offset)
-    return value + slope * (offset - begin) + sines - curves.kind[c].rheobase, slope + rise, bend
+def excess(curves, currents, c, start, begin, value, slope, offset, half):
+    """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative within ``half`` ticks, in the piece
+    whose straight part has ``value`` and ``slope`` at ``begin``."""
+    sines, rise, bend, jerk = sines_at(currents, curves.kind[c].which, start, begin, offset)
+    return value + slope * (offset - begin) + sines - curves.kind[c].rheobase, slope + rise, abs(bend) + half * jerk
 
 
 @inner
 def _sign_change(curves, currents, c, start, begin, value, slope, low, high):
-    """Return the offset in [low, high], where I less rheobase is monotone, at which it changes its sign; ``begin`` if it does not."""
-    below = excess(curves, currents, c, start, begin, value, slope, float(low))[0]
-    above = excess(curves, currents, c, start, begin, value, slope, float(high))[0]
-    if not ((below < 0.0 and above > 0.0) or (below > 0.0 and above < 0.0)):
+    """Return the offset in [low, high], where I less rheobase is monotone, at which it changes its sign; ``begin`` if it does not. Zero
+    counts as above: where it is met at an end, the change belongs to one of two stretches."""
+    below = excess(curves, currents, c, start, begin, value, slope, float(low), 0.0)[0]
+    above = excess(curves, currents, c, start, begin, value, slope, float(high), 0.0)[0]
+    if (below < 0.0) == (above < 0.0):
         return begin
     while high - low > 1:
         middle = (low + high) >> 1
-        here = excess(curves, currents, c, start, begin, value, slope, float(middle))[0]
+        here = excess(curves, currents, c, start, begin, value, slope, float(middle), 0.0)[0]
         if (here < 0.0) == (below < 0.0):
             low = middle
         else:
@@ -162,7 +159,7 @@ def _turn(curves, currents, c, start, begin, value, slope, end):
     x, h = begin, end - begin
     while x < end:
         h = min(h, end - x)
-        surplus, rise, bend = excess(curves, currents, c, start, begin, value, slope, x + 0.5 * h)
+        surplus, rise, bend = excess(curves, currents, c, start, begin, value, slope, x + 0.5 * h, 0.5 * h)
         monotone = abs(rise) >= 0.5 * bend * h
         if abs(surplus) <= 0.5 * abs(rise) * h + 0.125 * bend * h * h:
             if not monotone and h > 1 and bend * h * h > 2.0**-50 * (abs(curves.kind[c].rheobase) + abs(value)):
@@ -256,7 +253,7 @@ def _crossing(curves, currents, c, start, p, y):
         grown = exp_frame(away * rate)
         drive = curves.part[c, p].drive + _integrate(curves, currents, c, start, begin, value, slope, x)
         above = (curves.kind[c].threshold * grown - curves.kind[c].drift * away - curves.kind[c].scale * drive) - y
-        fall = grown * curves.kind[c].scale * excess(curves, currents, c, start, begin, value, slope, x)[0]
+        fall = grown * curves.kind[c].scale * excess(curves, currents, c, start, begin, value, slope, x, 0.0)[0]
         if (above > 0.0) == (last < first):
             low = x
         else:
@@ -286,7 +283,8 @@ def _is_before(curves, currents, c, start, p, y, offset):
 def first_up(curves, currents, c, start, y, after, never):
     """Return the first offset, at or after ``after``, at which theta is at ``y`` or below; ``never`` if there is none in the slab.
 
-    It is the first of a set of offsets that depends on ``y`` and the slab alone, whenever it is asked for.
+    It is the first of a set of offsets that depends on ``y`` and the slab alone, whenever it is asked for: of a part in which theta falls,
+    all from the crossing to its end, that too; of one in which it rises, all before the crossing. It may be the end of the slab.
     """
     ensure(curves, currents, c, start)
     parts = curves.kind[c].parts
@@ -294,7 +292,7 @@ def first_up(curves, currents, c, start, y, after, never):
         return never
     for p in range(parts):
         begin, end, first, last = curves.part[c, p].begin, curves.part[c, p + 1].begin, curves.part[c, p].theta, curves.part[c, p + 1].theta
-        if (end <= after and p + 1 < parts) or y < min(first, last):
+        if (end < after and p + 1 < parts) or y < min(first, last):
             continue
         if last < first:
             return max(after, begin if y >= first else _crossing(curves, currents, c, start, p, y))

@@ -82,8 +82,8 @@ def least_of(threshold, inputs):
 
 @protocol
 def lift(drive, i, start, a, b):
-    """Return by how much, at most, a current that varies lifts V of neuron ``i`` at offset ``a``, and what V can rise to in [a, b);
-    ``drive`` is the record of the neurons."""
+    """Return what a current that varies adds, at most, to V of neuron ``i`` at offset ``a``, and to the bound on V in [a, b) that
+    `ceiling` has coefficients of; ``drive`` is the record of the neurons."""
     raise NotImplementedError
 
 

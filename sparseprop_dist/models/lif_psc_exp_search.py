@@ -17,7 +17,8 @@ from sparseprop_dist.models.lif_psc_exp_flow import HEIGHT, Flow, above, value
 from sparseprop_dist.models.protocol import NEVER
 
 NOISE = 2.0**-50
-"""Of the sizes of the terms of V: what is nearer to threshold cannot be told apart."""
+"""Of the sizes of the terms of V: what is nearer to threshold cannot be told apart. Where V is near threshold, the drive of the slab is no
+larger than the others together."""
 ONE_WAY, BELOW, UP, CUT = 0, 1, 2, 3
 
 
@@ -45,7 +46,7 @@ def _verdict(driven, p, low, high):
     half, middle = 0.5 * (high - low), 0.5 * (high + low)
     s, part, scale = middle - model.curves.half, model.curves.part, model.curves.kind[c].scale
     begin, straight, slope = part[c, p].begin, part[c, p].value, part[c, p].slope
-    surplus, rise, bend = excess(model.curves, model.currents, c, driven.start, begin, straight, slope, middle)
+    surplus, rise, bend = excess(model.curves, model.currents, c, driven.start, begin, straight, slope, middle, half)
     ex = flow.x * flow.rate_ex * exp_to_quarter(-flow.rate_ex * s)
     in_ = flow.y * flow.rate_in * exp_to_quarter(-flow.rate_in * s)
     there = ex + in_ + scale * surplus

@@ -14,9 +14,9 @@ from sparseprop_dist.store import spikes
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.long  # test_gradients_on_ranks compares spikes with exponential currents too
+@pytest.mark.long  # instant_on_ranks compares driven neurons too
 def test_spikes_do_not_depend_on_ranks(mpirun: Any, tmp_path: Path) -> None:
-    sp.dump(network_of(7, instant_share=False), tmp_path / "net.toml")
+    sp.dump(network_of(7, without_delay=False), tmp_path / "net.toml")
     found = []
     for n in (1, 3):
         out = tmp_path / str(n)
