@@ -125,8 +125,8 @@ def drive_of(
 
 @inner
 def excess(curves, currents, c, start, begin, value, slope, offset, half):
-    """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative within ``half`` ticks, in the piece
-    whose straight part has ``value`` and ``slope`` at ``begin``."""
+    """Return I less rheobase at an offset, its derivative, and a bound on the absolute second derivative within ``half`` ticks; in the
+    piece whose straight part has ``value`` and ``slope`` at ``begin``."""
     sines, rise, bend, jerk = sines_at(currents, curves.kind[c].which, start, begin, offset)
     return value + slope * (offset - begin) + sines - curves.kind[c].rheobase, slope + rise, abs(bend) + half * jerk
 
