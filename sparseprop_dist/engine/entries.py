@@ -33,6 +33,12 @@ def is_quiet(w):
     return c[Counter.INHIBITS] and w.log.tick.size == 0 and c[Counter.ARRIVALS] == 0 and c[Counter.REMOTES] == 0
 
 
+@merged
+def key_of(span):
+    """Return the key of an offset ``span`` after the begin of the piece; LAST for one that no key holds, as the end of a piece may be."""
+    return span << LOCAL_BITS if span < 1 << (63 - LOCAL_BITS) else np.int64(LAST)
+
+
 @inner
 def _sort(key, order, count, span):
     """Bring keys of offsets below ``span`` into order: as many buckets as keys, then insertion. ``count`` has room for BUCKETS + 1."""

@@ -14,7 +14,7 @@ from ..state import DRAWN, NO_ROWS, NO_TRIGGER, Counter
 from .agenda import LOCAL_MASK, gid_of, local_of, next_own, schedule, take_own
 from .arrivals import row_of
 from .emission import emit, fire, sort_spikes
-from .entries import LAST, MARK, NEURON, ORDER, do_entries, fetch_ahead, leave
+from .entries import LAST, MARK, NEURON, ORDER, do_entries, fetch_ahead, key_of, leave
 from .procedural import words_of
 
 
@@ -214,7 +214,7 @@ def run_quietly(w, piece, limit):
     c, entry, heap, emitted, model = w.counters, w.scratch.entry, w.scratch.heap, w.emitted, w.model
     q, last, n, made = c[Counter.ENTRY], c[Counter.LAST_ENTRY], c[Counter.HEAP], c[Counter.EMITTED]
     most = min(emitted.time.size, made + w.synapses.safe - c[Counter.VOLUME])
-    start, a, end, status = piece.start, piece.a, (limit - piece.a) << LOCAL_BITS, OK
+    start, a, end, status = piece.start, piece.a, key_of(limit - piece.a), OK
     while made < most and n < heap.size - 1:
         key, other = entry[ORDER, q] if q < last else np.int64(LAST), heap[0] if n > 0 else np.int64(LAST)
         if min(key, other) >= end:
