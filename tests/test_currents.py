@@ -427,7 +427,7 @@ REFUSED = {
     r'there is no population "cell"; did you mean "cells"\?': lambda: alone((), sp.LIF()).add_input("cell", STEPS),
     r"weight is 2.0, but a current has neither weight nor delay": lambda: alone((), sp.LIF()).add_input("cells", STEPS, weight=2.0),
     r"delay is 1.0, but a current has neither weight nor delay": lambda: alone((), sp.LIF()).add_input("cells", STEPS, delay=1.0),
-    r'population "cells" is of model qif, but only lif and lif_psc_exp take currents that vary': lambda: alone((STEPS,), sp.QIF()),  # type: ignore[arg-type]
+    r'population "cells" is of model qif, but only lif and lif_psc_exp take currents that vary': lambda: alone((STEPS,), sp.QIF()),
     r"neuron 0: its currents reach 1e\+09 pA; with its C_m at most \S+ pA can be held": lambda: sp.simulate(
         alone((sp.StepCurrent([1.0], [1e9]),), sp.LIF()), 1.0
     ),
