@@ -77,11 +77,15 @@ def fill(w, piece, now):
         for k in range(n):
             fetch(w.model, first + np.int64(w.scratch.found[min(k + SOON, n - 1)]))
             i = first + np.int64(w.scratch.found[k])
-            c[Counter.ENTRIES] -= is_resting(w.model, i)  # it will be released, and is not found in vain
             offset = own_event(w.model, i, piece.start, now)
-            if offset < piece.b:
-                entry[KEY, m], entry[NEURON, m], entry[MARK, m] = (offset - piece.a) << LOCAL_BITS | m, i, mark(w.model, i)
-                m += 1
+            resting = is_resting(w.model, i)
+            c[Counter.ENTRIES] -= resting  # it will be released, and is not found in vain
+            if offset >= piece.b or (resting and w.scratch.own[i, 0] == piece.start + offset):
+                continue  # the second: found by its release, and by its state too
+            if resting:
+                w.scratch.own[i, 0] = piece.start + offset
+            entry[KEY, m], entry[NEURON, m], entry[MARK, m] = (offset - piece.a) << LOCAL_BITS | m, i, mark(w.model, i)
+            m += 1
     _sort(entry[KEY, :m], entry[ORDER, :m], w.scratch.head, piece.b - piece.a)
     c[Counter.ENTRY], c[Counter.LAST_ENTRY], c[Counter.HEAP], c[Counter.FULL] = 0, m, 0, 0
     return True
