@@ -73,6 +73,7 @@ def fill(w, piece, now):
         n = candidates(w.model, first, n_neurons, w.blocks.alike[block], piece.start, now, piece.b, w.scratch.found)
         c[Counter.ENTRIES] += n
         if m + n > entry.shape[1]:
+            w.scratch.own[:, 0] = -1  # nobody is entered
             return False
         for k in range(n):
             fetch(w.model, first + np.int64(w.scratch.found[min(k + SOON, n - 1)]))

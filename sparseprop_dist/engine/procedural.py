@@ -13,8 +13,7 @@ from ..laws import values_of
 from ..matching import owner, target_ends
 from ..random import TARGET
 from ..state import ALL, BERNOULLI, DRAWN, MATCHED, OUTDEGREE
-
-GAPS = (1750, 701, 301, 132, 57, 23, 10, 4, 1)
+from .emission import GAPS
 
 
 @inner
@@ -48,8 +47,7 @@ def _draw_outdegree(drawn, p, row, own):
 
 @inner
 def _by_number(number, local, n):
-    """Bring synapses into the order of their numbers: by insertion into stretches further and further apart (Shell's sort, with the gaps
-    of Ciura, FUN 2001)."""
+    """Bring synapses into the order of their numbers, by insertion over gaps that shrink."""
     for gap in GAPS:
         for k in range(gap, n):
             own, target, q = number[k], local[k], k
