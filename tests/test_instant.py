@@ -259,8 +259,9 @@ def quiet(model: Any, n: int, weight: float, degree: int) -> Network:
     network, V_m = Network(seed=3), np.random.default_rng(2).uniform(-69.0, -56.0, n)
     V_m[::3] = V_m[1::3][: len(V_m[::3])] if n % 3 == 0 else V_m[0]
     V_m[3::4] = V_m[2::4][: len(V_m[3::4])] - 1e-12
-    network.add_population("inh", n, model(V_m))
-    network.connect("inh", "inh", FixedIndegree(degree, allow_autapses=False), weight=weight, delay=0.0)
+    network.add_population("inh", n // 3, model(V_m[: n // 3]))
+    network.add_population("more", n - n // 3, model(V_m[n // 3 :]))  # a block of its own: entries of the first are kept or forgotten
+    network.connect(["inh", "more"], ["inh", "more"], FixedIndegree(degree, allow_autapses=False), weight=weight, delay=0.0)
     network.record("V", "inh", every=0.37, neurons=[0, 1, 5])
     return network
 
