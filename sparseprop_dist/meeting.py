@@ -20,9 +20,9 @@ WISH = (1 << 8) - 1
 """Below the flag: how much shorter than they may be a rank wants pieces to be (SHORTER). Of a window that is settled, the largest wish."""
 ORDERED = 1 << 7
 """Bit of the wish: the rank runs the window in order."""
-OPEN, TO_TELL, TOLD, MET, HEARD = 0, 1, 2, 3, 4
-"""Phases of a window that ranks settle: it is to begin; own spikes are to be told; the message is written; those of all ranks are there;
-they are taken note of."""
+BETWEEN, OPEN, TO_TELL, TOLD, MET, HEARD = 0, 1, 2, 3, 4, 5
+"""Phases of a window that ranks settle: its piece is to begin; it is to begin; own spikes are to be told; the message is written; those of
+all ranks are there; they are taken note of."""
 BEGIN, TELL, RESPOND, END = 0, 1, 2, 3
 """Steps of a window: begin it, and find what there is to tell; write a message; find what changes by what was heard; end it."""
 NONE, BEGUN, ANEW = 0, 1, 2

@@ -104,7 +104,7 @@ def list_piece(blocks, synapses, drive, flight, train, scratch, counters, until,
     return status
 
 
-@njit
+@inner
 def begin(w, until, slab_bits, piece_bits):
     """Begin the piece at NOW, unless it was begun before; return a status and the piece."""
     start, a, b = piece.begin(w.counters, until, slab_bits, piece_bits)
@@ -122,7 +122,7 @@ def begin(w, until, slab_bits, piece_bits):
     return OK, here
 
 
-@njit
+@inner
 def end(w, here, slab_bits):
     """End a piece whose events are all done; return a status."""
     if w.counters[Counter.BLOCK] == 1:

@@ -1,15 +1,15 @@
-"""The windows of a piece that ranks settle together, round by round: tell, hear what the others tell, find what that changes.
+"""The windows that ranks settle together, round by round: tell, hear what the others tell, find what that changes.
 
-One compiled loop for a whole piece: a call from Python takes 0.2 ms for its arguments alone. See `together`.
+One compiled loop for all pieces up to a tick: a call from Python takes 0.05 ms for its arguments alone. See `together`.
 """
 
 import numpy as np
 
 from ..errors import MEET, OK, ONLY_IN_ORDER, RUN_FAILED, WIRE_FULL
 from ..jit import merged, njit
-from ..meeting import ANEW, BEGIN, CHANGED, END, FAILED, HEARD, MET, NONE, OPEN, ORDERED, RESPOND, TELL, TO_TELL, TOLD, WISH
-from ..state import Counter
-from . import apart, messages, rerun
+from ..meeting import ANEW, BEGIN, BETWEEN, CHANGED, END, FAILED, HEARD, MET, NONE, OPEN, ORDERED, RESPOND, TELL, TO_TELL, TOLD, WISH
+from ..state import Counter, Piece
+from . import apart, instant, messages, rerun
 from .watch import read_until
 
 FEW, MANY = 2, 2
@@ -102,13 +102,9 @@ def met(w, wire):
     w.counters[Counter.PHASE] = MET if messages.fits(w, wire) else TOLD
 
 
-@njit
-def settle(w, piece, wire):
-    """Settle the windows of a piece, from ``Counter.SETTLED`` on; return OK at its end, or the status that tells what the caller must do
-    before it calls again.
-
-    MEET: send SIZE_SENT words of ``wire.own`` to all ranks, put those of all into ``wire.all``, and call `met`.
-    """
+@merged
+def _settle(w, piece, wire):
+    """Settle the windows of a piece, from ``Counter.SETTLED`` on; return a status, see `advance`."""
     # one call of each step: what is called twice is compiled into here twice
     c, status = w.counters, np.int64(OK)
     while status == OK and c[Counter.SETTLED] < piece.b:
@@ -126,3 +122,25 @@ def settle(w, piece, wire):
         if status == OK:
             _done(c, what)
     return status
+
+
+@njit
+def advance(w, wire, until, slab_bits, piece_bits):
+    """Advance to tick ``until``, piece by piece; return OK, or the status that tells what the caller must do before it calls again, and the
+    piece at hand.
+
+    MEET: send SIZE_SENT words of ``wire.own`` to all ranks, put those of all into ``wire.all``, and call `met`.
+    """
+    c, piece = w.counters, Piece(np.int64(0), np.int64(0), np.int64(0), np.int64(0))
+    while c[Counter.NOW] < until:
+        status, piece = instant.begin(w, until, slab_bits, max(0, piece_bits - c[Counter.SHORTER]))
+        if status == OK and c[Counter.BLOCK] == 1:
+            if c[Counter.PHASE] == BETWEEN:
+                c[Counter.SETTLED], c[Counter.PHASE] = piece.a, OPEN
+            status = _settle(w, piece, wire)
+        if status == OK:
+            status = instant.end(w, piece, slab_bits)
+        if status != OK:
+            return np.int64(status), piece
+        c[Counter.PHASE], c[Counter.SHORTER] = BETWEEN, c[Counter.AGREED]
+    return np.int64(OK), piece

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import LOG_FULL, MEET, NOT_LISTED, NOT_SENT, OK, QUEUE_FULL, ROUND_FULL, RUN_FAILED, SLOTS_FULL, WIRE_FULL, SimulationError
-from ..meeting import OPEN, Remote, Told, Wire, plain_wire
+from ..meeting import Remote, Told, Wire, plain_wire
 from ..state import Counter, Piece, Watch
 from . import instant, rounds
 from .agenda import again
@@ -58,32 +58,21 @@ class Together:
         session, part = self.session, self.session.part
         session.begin(until, watch)
         until -= session.origin
-        while session.counters[Counter.NOW] < until:
-            piece_bits = max(0, session.piece_bits - int(session.counters[Counter.SHORTER]))
-            status, piece = instant.begin(session.work, until, part.slab_bits, piece_bits)
-            if status == NOT_LISTED:
-                status = instant.list_now(session.work, part.drive, until, part.slab_bits, piece_bits)
-                if status == OK:
-                    continue
-            if status != OK:
-                session.mend(status)
-                continue
-            piece = Piece(*piece)
-            session.counters[Counter.SETTLED] = piece.a if session.counters[Counter.BLOCK] == 1 else piece.b
-            session.counters[Counter.PHASE] = OPEN
-            while (status := rounds.settle(session.work, piece, self.wire)) != OK:
-                self._go_on(status, piece)
-            status = instant.end(session.work, piece, part.slab_bits)
-            if status != OK:
-                session.mend(status)
-                continue
-            session.counters[Counter.SHORTER] = session.counters[Counter.AGREED]
-        return session.spikes()
+        while True:
+            status, piece = rounds.advance(session.work, self.wire, until, part.slab_bits, session.piece_bits)
+            if status == OK:
+                return session.spikes()
+            self._go_on(status, Piece(*piece), until)
 
-    def _go_on(self, status: int, piece: Piece) -> None:
-        """Do what a status of `rounds.settle` asks for."""
+    def _go_on(self, status: int, piece: Piece, until: int) -> None:
+        """Do what a status of `rounds.advance` asks for."""
         session, counters = self.session, self.session.counters
         needed = int(counters[Counter.NEEDED])
+        if status == NOT_LISTED:
+            part, piece_bits = session.part, max(0, session.piece_bits - int(counters[Counter.SHORTER]))
+            status = instant.list_now(session.work, part.drive, until, part.slab_bits, piece_bits)
+            if status == OK:
+                return
         if status == MEET:
             size = int(counters[Counter.SIZE_SENT])
             self.meet(self.wire.own[:size], self.wire.all[: size * session.told.n.size])
