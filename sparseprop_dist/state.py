@@ -104,11 +104,28 @@ class Synapses(NamedTuple):
     words32: np.ndarray  # uint32
     words64: np.ndarray  # uint64
     weights: np.ndarray  # float64, mV
+    tract: np.ndarray  # int64 (T, Tract.SIZE), rows without delay, as `Tract` has them, by pathway, range and block
     longest: int  # words of the longest row without delay
     drawn: Drawn
     safe: int  # so many spikes without delay overflow no state, from the limit of `models.protocol.beyond` on
 
 
+class Tract(IntEnum):
+    """Names of the columns of ``Synapses.tract``: the rows that a range of sources has in a block, through a pathway without delay."""
+
+    FIRST = 0  # gid of the first source
+    STOP = 1  # one past the last
+    PLACE = 2  # to be added to a gid for the place of its row pointer, or NOT_STORED
+    BASE = 3  # where the words of the pathway in the block start
+    WEIGHT_BASE = 4  # and its weights; -1: all have one
+    ROW = 5  # to be added to a gid for its row
+    PATHWAY = 6
+    BLOCK = 7
+    SIZE = 8  # a line of the cache
+
+
+NOT_STORED = -(1 << 62)
+"""Place of a tract whose rows are made when a source fires."""
 CHUNK = 512
 """Arrivals that are turned into increments at a time: they stay in the first-level cache."""
 

@@ -16,7 +16,7 @@ from ..description import Network, Projection
 from ..distributions import Distribution
 from ..jit import STRIDE
 from ..partition import Share
-from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, WIDE, Blocks, Synapses
+from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, NO_ROWS, NOT_STORED, WIDE, Blocks, Synapses, Tract
 from .procedural import build_drawn, expected, is_drawn, limits
 from .rows import count, fill, sort_rows
 from .stored import INSTANT, ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
@@ -182,6 +182,20 @@ def _pathways(network: Network, todo: list[Rows]) -> list[tuple[Rows, list[tuple
     return out
 
 
+def tracts(synapses: Synapses) -> np.ndarray:
+    """Return the table of rows without delay, ``Synapses.tract``."""
+    out = []
+    for p in np.flatnonzero(synapses.instant):
+        for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
+            first, stop = int(synapses.range_first[r]), int(synapses.range_stop[r])
+            row = int(synapses.range_row[r]) - first
+            for block in np.flatnonzero(synapses.index[p] != NO_ROWS):
+                index = int(synapses.index[p, block])
+                place, weights = NOT_STORED if index == DRAWN else index + row, int(synapses.weight_base[p, block])
+                out.append((first, stop, place, synapses.base[p, block], weights if synapses.weighted[p] else -1, row, p, block))
+    return np.array(out, np.int64).reshape(-1, Tract.SIZE)
+
+
 def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset()) -> Built:
     """Return the synapses of a rank; ``bulk``: for the slab schedule; ``numbered``: places of the projections whose synapses keep their
     numbers, which have a weight each."""
@@ -234,10 +248,12 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: 
         words32=words[DELAYED_32] if bulk else words[WIDE],
         words64=words[DELAYED_64],
         weights=weights,
+        tract=np.empty((0, Tract.SIZE), np.int64),
         longest=longest,
         drawn=drawn,
         safe=0,
     )
+    synapses = synapses._replace(tract=tracts(synapses))
     made = sum(expected(network, rows.projection, shares) for rows in todo if rows.limits)
     none = np.empty(len(blocks.gid))
     return weigh(network, Built(synapses, none, none, sum(n_words.values()) + made, needs(network, todo, row_ptr), numbers, todo))

@@ -10,7 +10,7 @@ from ..jit import inner, merged, prefetch
 from ..models.protocol import UNKNOWN, candidates, fetch, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, UNUSED, clear, pop, push, put, take
 from ..state import NO_TRIGGER, Counter
-from .arrivals import row_of
+from .tracts import fetch_pointers, fetch_rows
 
 LOCAL_MASK = (1 << LOCAL_BITS) - 1
 LOW = (1 << 32) - 1
@@ -18,14 +18,10 @@ IN_BUCKET = 2
 """Entries that a bucket should have, so that opening them and going through the heap cost the same: what the last sweep found decides."""
 FAR = 4
 """Buckets ahead of the one at hand whose rows are fetched; twice as far, what tells where these are."""
-LINE = 16
-"""Words in a line of the cache."""
 SOON = 8
 """Neurons ahead of the one at hand whose entry is fetched."""
 MOST_FETCHED = 8192
 """Entries that are fetched at once, 8 a line: a core has room for tens of lines on their way, and 512 kB beside."""
-MOST_LINES = 64
-"""Lines of a row that are fetched ahead; what follows them the processor finds by itself."""
 
 
 @merged
@@ -124,37 +120,11 @@ def take_own(w, piece, now):
 
 
 @merged
-def fetch_pointers(blocks, synapses, gid):
-    """Fetch where the rows of a source are that it reaches without delay."""
-    for p in range(synapses.kind.size):
-        row = row_of(synapses, p, gid) if synapses.instant[p] else -1
-        for block in range(blocks.gid.size if row >= 0 else 0):
-            if synapses.index[p, block] >= 0:
-                prefetch(synapses.row_ptr, synapses.index[p, block] + row)
-
-
-@merged
-def fetch_rows(blocks, synapses, gid):
-    """Fetch these rows."""
-    for p in range(synapses.kind.size):
-        row = row_of(synapses, p, gid) if synapses.instant[p] else -1
-        for block in range(blocks.gid.size if row >= 0 else 0):
-            if synapses.index[p, block] >= 0:
-                begin = synapses.row_ptr[synapses.index[p, block] + row]
-                stop = min(synapses.row_ptr[synapses.index[p, block] + row + 1], begin + MOST_LINES * LINE)
-                for q in range(synapses.base[p, block] + begin, synapses.base[p, block] + stop, LINE):
-                    prefetch(synapses.words32, q)
-                own = synapses.weight_base[p, block]
-                for q in range(own + begin, own + stop if synapses.weighted[p] else own, LINE // 2):
-                    prefetch(synapses.weights, q)
-
-
-@merged
 def fetch_one(w):
     """Fetch the rows of the next entry of the bucket that is FAR ahead: one for each that is taken, as memory can follow."""
     k = w.counters[Counter.AHEAD]
     if k >= 0:
-        fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, np.int64(w.scratch.node[k, 0])))
+        fetch_rows(w.synapses, gid_of(w.blocks, np.int64(w.scratch.node[k, 0])))
         w.counters[Counter.AHEAD] = w.scratch.node[k, 1]
 
 
@@ -167,7 +137,7 @@ def open_bucket(w, piece):
         k = scratch.head[bucket + 2 * FAR]
         while k >= 0:
             i = np.int64(scratch.node[k, 0])
-            fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, i))
+            fetch_pointers(w.synapses, gid_of(w.blocks, i))
             prefetch(scratch.own, 2 * i)
             prefetch(scratch.fired, i)
             fetch(w.model, i)

@@ -13,14 +13,13 @@ from ..jit import bits_float, inner, merged, overloaded, prefetch, protocol
 from ..meeting import ANEW, BEGIN, BEGUN, END, HEAD, NONE, RESPOND, TELL
 from ..models.protocol import IN_ORDER_ONLY, fetch, inhibit, own_event, restore
 from ..queue import LOCAL_BITS
-from ..state import NO_ROWS, Counter
+from ..state import Counter, Tract
 from . import messages
-from .agenda import LOCAL_MASK, SOON, again, fetch_lists, fetch_pointers, fetch_rows, schedule, take_before
-from .arrivals import row_of
+from .agenda import LOCAL_MASK, SOON, again, fetch_lists, schedule, take_before
 from .emission import emit, sort_spikes
 from .messages import LOW
-from .procedural import words_of
 from .slots import anew, arrive, drop, find, find_all, know, put, slot_of
+from .tracts import fetch_pointers, fetch_rows, holds, weights_in, words_in
 
 ROWS_AHEAD, POINTERS_AHEAD = 6, 12
 """Spikes ahead whose rows, and whose row pointers, are fetched: as in the bare loop of benchmarks/paper.py."""
@@ -91,16 +90,15 @@ def _begin(w, piece, now, limit):
 
 
 @merged
-def _deliver_block(w, piece, n, sign, p, block, row):
-    """Deliver a spike to a block, or take it back; return a status. After SLOTS_FULL it is delivered, but not all have its arrival."""
-    slots, first = w.slots, w.blocks.first[block]
-    begin, stop = words_of(w.synapses, w.blocks, p, block, row)
+def _deliver_tract(w, piece, n, sign, t, gid):
+    """Deliver a spike to a tract, or take it back; return a status. After SLOTS_FULL it is delivered, but not all have its arrival."""
+    slots, block = w.slots, w.synapses.tract[t, Tract.BLOCK]
+    first = w.blocks.first[block]
+    begin, stop = words_in(w.synapses, w.blocks, t, gid)
     if begin == stop:
         return np.int64(OK)
-    weights, weight, met = w.synapses.weights[:0], w.synapses.weight[p], w.scratch.touched
-    if w.synapses.weighted[p]:
-        own = w.synapses.weight_base[p, block] - w.synapses.base[p, block]
-        weights = w.synapses.weights[own + begin : own + stop]
+    own, last = weights_in(w.synapses, t, begin, stop)
+    weights, weight, met = w.synapses.weights[own:last], w.synapses.weight[w.synapses.tract[t, Tract.PATHWAY]], w.scratch.touched
     at, words = slots.time[n] - piece.start, w.synapses.words32
     m = inhibit(w.model, first, w.blocks.alike[block], words, begin, stop, weight, weights, sign, piece.start, at, met)
     if m < 0:
@@ -119,19 +117,17 @@ def _deliver_block(w, piece, n, sign, p, block, row):
 
 @inner
 def _deliver(w, piece, n, sign, most):
-    """Deliver a spike to the first ``most`` blocks that it reaches, or take it back; return a status and to how many it is delivered."""
+    """Deliver a spike to the first ``most`` tracts that have its row, or take it back; return a status and to how many it is delivered."""
     gid, done = w.slots.gids[n] >> 32, np.int64(0)
-    for p in range(w.synapses.kind.size):
-        row = row_of(w.synapses, p, gid) if w.synapses.instant[p] else -1
-        for block in range(w.blocks.gid.size if row >= 0 else 0):
-            if w.synapses.index[p, block] == NO_ROWS:
-                continue
-            if done == most:
-                return np.int64(OK), done
-            status = _deliver_block(w, piece, n, sign, p, block, row)
-            if status != OK:
-                return status, done + (status == SLOTS_FULL)
-            done += 1
+    for t in range(w.synapses.tract.shape[0]):
+        if not holds(w.synapses.tract, t, gid):
+            continue
+        if done == most:
+            break
+        status = _deliver_tract(w, piece, n, sign, t, gid)
+        if status != OK:
+            return status, done + (status == SLOTS_FULL)
+        done += 1
     return np.int64(OK), done
 
 
@@ -140,14 +136,14 @@ def _deliver_all(w, piece):
     """Deliver, or take back, what is to be; return a status."""
     slots, n_pending = w.slots, w.counters[Counter.PENDING]
     for k in range(min(n_pending, POINTERS_AHEAD)):
-        fetch_pointers(w.blocks, w.synapses, slots.gids[slots.pending[k]] >> 32)
+        fetch_pointers(w.synapses, slots.gids[slots.pending[k]] >> 32)
     for k in range(min(n_pending, ROWS_AHEAD)):
-        fetch_rows(w.blocks, w.synapses, slots.gids[slots.pending[k]] >> 32)
+        fetch_rows(w.synapses, slots.gids[slots.pending[k]] >> 32)
     for k in range(n_pending):
         if k + POINTERS_AHEAD < n_pending:
-            fetch_pointers(w.blocks, w.synapses, slots.gids[slots.pending[k + POINTERS_AHEAD]] >> 32)
+            fetch_pointers(w.synapses, slots.gids[slots.pending[k + POINTERS_AHEAD]] >> 32)
         if k + ROWS_AHEAD < n_pending:
-            fetch_rows(w.blocks, w.synapses, slots.gids[slots.pending[k + ROWS_AHEAD]] >> 32)
+            fetch_rows(w.synapses, slots.gids[slots.pending[k + ROWS_AHEAD]] >> 32)
         n = slots.pending[k]
         if slots.alive[n] == slots.delivered[n]:
             continue

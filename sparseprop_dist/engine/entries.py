@@ -12,8 +12,9 @@ from ..jit import inner, merged
 from ..models.protocol import FIRED, NEVER, UNKNOWN, act, candidates, fetch, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push
 from ..state import NO_TRIGGER, Counter
-from .agenda import LOCAL_MASK, SOON, fetch_pointers, fetch_rows, gid_of, local_of
+from .agenda import LOCAL_MASK, SOON, gid_of, local_of
 from .emission import emit
+from .tracts import fetch_pointers, fetch_rows
 
 KEY, ORDER, NEURON, MARK = 0, 1, 2, 3
 """Rows of ``scratch.entry``: keys ``(offset - a) << LOCAL_BITS | place`` as they were found, and in their order; by place, the neuron and
@@ -109,9 +110,9 @@ def fetch_ahead(w, q):
     last, entry = w.counters[Counter.LAST_ENTRY] - 1, w.scratch.entry
     i = entry[NEURON, entry[ORDER, min(q + POINTERS_AHEAD, last)] & LOCAL_MASK]
     fetch(w.model, i)
-    fetch_pointers(w.blocks, w.synapses, gid_of(w.blocks, i))
+    fetch_pointers(w.synapses, gid_of(w.blocks, i))
     i = entry[NEURON, entry[ORDER, min(q + ROWS_AHEAD, last)] & LOCAL_MASK]
-    fetch_rows(w.blocks, w.synapses, gid_of(w.blocks, i))
+    fetch_rows(w.synapses, gid_of(w.blocks, i))
 
 
 @merged

@@ -8,14 +8,13 @@ import numpy as np
 from ..errors import CASCADE, LOG_FULL, OK, QUEUE_FULL, ROUND_FULL, STATE_OVERFLOW
 from ..jit import inner, merged
 from ..meeting import BEGIN, END, RESPOND, TELL
-from ..state import NO_ROWS, Counter
+from ..state import Counter
 from . import messages
-from .agenda import fetch_pointers, fetch_rows, foreseen
-from .arrivals import row_of
+from .agenda import foreseen
 from .instant import run
 from .messages import LOW, others, sort
-from .procedural import words_of
 from .tick import take_back
+from .tracts import fetch_pointers, fetch_rows, holds, words_in
 
 
 @merged
@@ -115,9 +114,9 @@ def _respond(w, piece, now, limit, rank):
     if first >= 0:
         take_back(w, piece, back)
         for m in range(n):
-            fetch_pointers(w.blocks, w.synapses, w.told.box[m, 1] >> 32)
+            fetch_pointers(w.synapses, w.told.box[m, 1] >> 32)
         for m in range(n):
-            fetch_rows(w.blocks, w.synapses, w.told.box[m, 1] >> 32)
+            fetch_rows(w.synapses, w.told.box[m, 1] >> 32)
     counters[Counter.DONE] = back
     status = run(w, piece, limit)
     if status in (LOG_FULL, QUEUE_FULL):
@@ -145,12 +144,10 @@ def _count_arrivals(w, recurrent):
 def _arrivals(synapses, blocks, gid):
     """Return the number of synapses without delay that a spike reaches here."""
     n = np.int64(0)
-    for p in range(synapses.kind.size):
-        row = row_of(synapses, p, gid) if synapses.instant[p] else -1
-        for block in range(blocks.gid.size if row >= 0 else 0):
-            if synapses.index[p, block] != NO_ROWS:
-                begin, stop = words_of(synapses, blocks, p, block, row)
-                n += stop - begin
+    for t in range(synapses.tract.shape[0]):
+        if holds(synapses.tract, t, gid):
+            begin, stop = words_in(synapses, blocks, t, gid)
+            n += stop - begin
     return n
 
 

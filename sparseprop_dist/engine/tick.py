@@ -10,12 +10,11 @@ from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
 from ..jit import bits_float, float_bits, inner, merged
 from ..models.protocol import FIRED, OVERFLOW, UNKNOWN, act, mark, own_event, receive, restore, save, strike, strike_back
 from ..queue import LOCAL_BITS, pop, push
-from ..state import DRAWN, NO_ROWS, NO_TRIGGER, Counter
+from ..state import NO_TRIGGER, NOT_STORED, Counter, Tract
 from .agenda import LOCAL_MASK, gid_of, local_of, next_own, schedule, take_own
-from .arrivals import row_of
 from .emission import emit, fire, sort_spikes
 from .entries import LAST, MARK, NEURON, ORDER, do_entries, fetch_ahead, key_of, leave
-from .procedural import words_of
+from .tracts import holds, weights_in, words_in
 
 
 @merged
@@ -98,16 +97,15 @@ def _log_row(w, piece, p, block, begin, stop, now, weighted):
 
 
 @merged
-def _deliver(w, piece, p, block, row, now, gid):
-    """Deliver the spike of ``gid`` to a block, without delay; return a status."""
-    first, base = w.blocks.first[block], w.synapses.base[p, block]
-    begin, stop = words_of(w.synapses, w.blocks, p, block, row)
-    weights = w.synapses.weights[:0]
-    if w.synapses.weighted[p]:
-        own = w.synapses.weight_base[p, block] - base
-        weights = w.synapses.weights[own + begin : own + stop]
+def _deliver(w, piece, t, now, gid):
+    """Deliver the spike of ``gid`` to a tract; return a status."""
+    p, block = w.synapses.tract[t, Tract.PATHWAY], w.synapses.tract[t, Tract.BLOCK]
+    first = w.blocks.first[block]
+    begin, stop = words_in(w.synapses, w.blocks, t, gid)
+    own, last = weights_in(w.synapses, t, begin, stop)
+    weights = w.synapses.weights[own:last]
     # words made for this spike are gone when it is taken back
-    status = _log_row(w, piece, p, block, begin, stop, now, weights.size > 0 or w.synapses.index[p, block] == DRAWN)
+    status = _log_row(w, piece, p, block, begin, stop, now, weights.size > 0 or w.synapses.tract[t, Tract.PLACE] == NOT_STORED)
     if status != OK:
         return status
     alike, weight, touched = w.blocks.alike[block], w.synapses.weight[p], w.scratch.touched
@@ -131,13 +129,11 @@ def _deliver(w, piece, p, block, row, now, gid):
 @merged
 def _spread(w, piece, now, gid):
     """Deliver the spike of ``gid`` without delay; return a status."""
-    for p in range(w.synapses.kind.size):
-        row = row_of(w.synapses, p, gid) if w.synapses.instant[p] else -1
-        for block in range(w.blocks.gid.size if row >= 0 else 0):
-            if w.synapses.index[p, block] != NO_ROWS:
-                status = _deliver(w, piece, p, block, row, now, gid)
-                if status != OK:
-                    return status
+    for t in range(w.synapses.tract.shape[0]):
+        if holds(w.synapses.tract, t, gid):
+            status = _deliver(w, piece, t, now, gid)
+            if status != OK:
+                return status
     return OK
 
 
