@@ -195,29 +195,30 @@ def _compare(spikes: np.ndarray, key: np.void) -> tuple[int, int]:
     return int(before.sum()), int((same_part & (spikes["gid"] == key["gid"])).sum())
 
 
+COUNT, LAST, SUM, SQUARES = range(4)
+"""Columns of the statistics of a neuron, float64: spikes, time of the last one (ms), sum of intervals, sum of their squares. A row is half
+a line of the cache: arrays of their own took 25 ns a spike at N = 1e6, a row takes 9."""
 AHEAD = 16
-"""Spikes ahead of the one at hand whose neuron is fetched: its four numbers are in no cache."""
+"""Spikes ahead of the one at hand whose row is fetched."""
 
 
 @njit
-def count_intervals(neurons, times, count, first, last, total, squares):
-    """Count spikes (sorted by time) and their intervals, one entry a neuron: spikes, first and last time, sum of intervals and of their
-    squares. ``first`` may be ``last``, for whom the first does not matter."""
+def count_intervals(neurons, times, table, first):
+    """Count spikes (sorted by time) and their intervals in ``table``, float64 (N, 4). ``first`` is told the times of first spikes, float64
+    (N,), or has no entries."""
     for k in range(neurons.size):
-        soon = np.int64(neurons[min(k + AHEAD, neurons.size - 1)])
-        prefetch(count, soon)
-        prefetch(last, soon)
-        prefetch(total, soon)
-        prefetch(squares, soon)
+        soon = 4 * np.int64(neurons[min(k + AHEAD, neurons.size - 1)])
+        prefetch(table, soon)
+        prefetch(table, soon + SQUARES)
         i, time = neurons[k], times[k]
-        if count[i] > 0:
-            interval = time - last[i]
-            total[i] += interval
-            squares[i] += interval * interval
-        else:
+        if table[i, COUNT] > 0.0:
+            interval = time - table[i, LAST]
+            table[i, SUM] += interval
+            table[i, SQUARES] += interval * interval
+        elif first.size:
             first[i] = time
-        count[i] += 1
-        last[i] = time
+        table[i, COUNT] += 1.0
+        table[i, LAST] = time
 
 
 def cv_of(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -233,17 +234,14 @@ class Statistics:
     """Spike counts and intervals of the own neurons, in constant memory."""
 
     def __init__(self, n_neurons: int) -> None:
-        self.count = np.zeros(n_neurons, np.int64)
-        self.last = np.zeros(n_neurons)
-        self.sum = np.zeros(n_neurons)
-        self.squares = np.zeros(n_neurons)
+        self.table = np.zeros((n_neurons, 4))
 
     def add(self, local: np.ndarray, times: np.ndarray) -> None:
         """Count spikes of neurons (local indices) at ``times`` (ms), sorted by time."""
-        count_intervals(local, times, self.count, self.last, self.last, self.sum, self.squares)
+        count_intervals(local, times, self.table, self.table[:0, 0])
 
     def sums(self) -> np.ndarray:
         """Return float64 (3,): spikes, sum of the CVs of neurons with two intervals or more, number of these."""
-        enough = self.count >= 3
-        cv = cv_of(self.count[enough], self.sum[enough], self.squares[enough])
-        return np.array([self.count.sum(), cv.sum(), enough.sum()])
+        enough = self.table[self.table[:, COUNT] >= 3]
+        cv = cv_of(enough[:, COUNT], enough[:, SUM], enough[:, SQUARES])
+        return np.array([self.table[:, COUNT].sum(), cv.sum(), len(enough)])

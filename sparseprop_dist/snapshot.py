@@ -11,12 +11,15 @@ import numpy as np
 from .engine.session import SPIKE
 from .models.protocol import STATES
 from .preparation import Run
-from .record import STAMP
+from .record import COUNT, LAST, SQUARES, STAMP, SUM
 from .summary import events_of
 
 Arrays = dict[str, np.ndarray]
 Parts = Callable[[Callable[[int, int], bool], Sequence[str] | None], Sequence[Arrays]]
 """Returns the arrays, or those of some names, of those ranks that had a range of gids, first and end, that is wanted."""
+
+COLUMNS = {"count": COUNT, "last": LAST, "sum": SUM, "squares": SQUARES}
+"""Of the statistics, by their names in checkpoints."""
 
 
 def _any(first: int, stop: int) -> bool:
@@ -33,10 +36,7 @@ def take(run: Run) -> tuple[Arrays, dict[str, Any]]:
         "gid": run.gids,
         "state": session.state(),
         "flight": _columns(flying),
-        "count": statistics.count,
-        "last": statistics.last,
-        "sum": statistics.sum,
-        "squares": statistics.squares,
+        **{name: statistics.table[:, column] for name, column in COLUMNS.items()},
         "kept": _columns(run.record.unwritten),
         "events": events_of(run),
     }
@@ -68,13 +68,13 @@ def put(run: Run, common: dict[str, Any], parts: Parts) -> None:
         here = np.flatnonzero(np.isin(part["gid"], own))
         local = order[np.searchsorted(own, part["gid"][here])]
         state[:, local] = part["state"][:, here]
-        for name in ("count", "last", "sum", "squares"):
-            getattr(run.statistics, name)[local] = part[name][here]
+        for name, column in COLUMNS.items():
+            run.statistics.table[local, column] = part[name][here]
         spikes = _rows(part["kept"], STAMP)
         kept.append(spikes[np.isin(spikes["gid"], own)])
         if first_rank:
             run.before += part["events"]
-    run.n_spikes = int(run.statistics.count.sum())
+    run.n_spikes = int(run.statistics.table[:, COUNT].sum())
     flight = np.concatenate([np.empty(0, SPIKE), *(_rows(part["flight"], SPIKE) for part in parts(_any, ["flight"]))])
     flight = flight[run.part.needs[flight["gid"]] | np.isin(flight["gid"], run.gids)]
     run.session.restore(common["tick"], common["origin"], state, flight)

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparseprop_dist import store
 from sparseprop_dist.errors import InputError
-from sparseprop_dist.record import count_intervals, cv_of
+from sparseprop_dist.record import COUNT, LAST, SQUARES, SUM, count_intervals, cv_of
 
 TASKS = 8
 """Tasks, at most: each keeps 40 bytes a neuron until it is joined with another."""
@@ -130,17 +130,17 @@ def statistics(run: str | os.PathLike[str], *, client: Any = None) -> Statistics
 def tally(run: str, first_file: int, stop_file: int, firsts: np.ndarray, until: float) -> Tally:
     """Return what the spikes of some files of ``run`` say."""
     n_neurons, stored = int(firsts[-1]), store.spikes(run)
-    first, last, total, squares = (np.zeros(n_neurons) for _ in range(4))
-    out = Tally(np.zeros(n_neurons, np.int64), first, last, total, squares, np.zeros((len(firsts) - 1, BINS), np.int64))
+    table, first = np.zeros((n_neurons, 4)), np.zeros(n_neurons)
+    out = np.zeros((len(firsts) - 1, BINS), np.int64)
     for k in range(first_file, stop_file):
         times, ids = stored.block(k)
         if len(ids) and not 0 <= ids.min() <= ids.max() < n_neurons:
             raise InputError(f'a spike of "{run}" is of neuron {ids.max()}, and there are {n_neurons}; the run directory is damaged')
-        count_intervals(ids, times, out.spikes, first, last, total, squares)
+        count_intervals(ids, times, table, first)
         band = np.searchsorted(firsts, ids, side="right") - 1
         bins = np.minimum((times * (BINS / until)).astype(np.int64), BINS - 1)
-        out.bins[:] += np.bincount(band * BINS + bins, minlength=out.bins.size).reshape(out.bins.shape)
-    return out
+        out += np.bincount(band * BINS + bins, minlength=out.size).reshape(out.shape)
+    return Tally(table[:, COUNT].astype(np.int64), first, table[:, LAST], table[:, SUM], table[:, SQUARES], out)
 
 
 def joined(one: Tally, later: Tally) -> Tally:

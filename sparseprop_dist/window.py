@@ -40,7 +40,7 @@ def _advance(run: Run, until: int, end: int) -> np.ndarray:
         stop, watch = recorder.watch(session, until)
         spikes.append(advance(stop, watch))
         recorder.keep(watch)
-    out = np.concatenate(spikes)
+    out = spikes[0] if len(spikes) == 1 else np.concatenate(spikes)
     recorder.count(out, session)
     if session.now == end:
         recorder.read(session)
