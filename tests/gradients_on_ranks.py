@@ -25,7 +25,7 @@ for name in sys.argv[1:]:
     *parts, until = MIXES[NAMES.index(name)]
     mix = Mix(*parts)  # type: ignore[arg-type]
     found[name] = digest(*mix.gradients(until))
-    found[f"{name} in segments"] = digest(*mix.gradients(until, memory=2e4))
+    found[f"{name} in segments"] = digest(*mix.gradients(until, memory=2.2e4))
 if not sys.argv[1:]:
     found = {name: digest(*Case(*case).gradient(linear(3))) for name, case in zip(IDS, CASES, strict=True)}
 if world().rank == 0:
