@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .build.part import block_bits, in_bulk, lower, shortest_delay, smallest_tau
+from .build.part import block_bits, frame_bits, in_bulk, lower, shortest_delay, smallest_tau
 from .build.synapses import WORD_TYPES, delay_format
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
+from .models.lif_curve import bytes_of
 from .partition import Partition, partition, work
 from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
 from .synapses import STORAGES
@@ -25,6 +26,8 @@ NETWORK_BYTES = 13
 """A neuron of the whole network, on every rank: whether it is needed 1, and 12 while ranks tell each other which."""
 PROCESS_BYTES = 350e6
 """An interpreter with its libraries and the compiled kernels, and buffers."""
+NOT_SHAPING = {"V_m", "V_reset", "t_ref", "tau_syn_ex", "tau_syn_in"}
+"""Parameters in which neurons that share the curve of a current may differ (`models.lif_curve`)."""
 LEAST_TAU = 1e-6
 """ms: below this, a slab would be so short that a second of simulated time takes days."""
 MOST_RANKS = 1 << 20
@@ -92,6 +95,9 @@ def plan(network: Network, ranks: int) -> Plan:
         memory += expected * _bytes_per_synapse(projection, bits, bulk)
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
+    frame = frame_bits(network)
+    for name, own in zip(division.names, neurons, strict=True):
+        memory += own * _curve_bytes(network, name, frame)
     return Plan(neurons.sum(0), synapses, _events(network, division), memory, shortest_delay(network))
 
 
@@ -105,6 +111,14 @@ def check(network: Network) -> None:
         if (tau := smallest_tau(alone)) < LEAST_TAU:
             given = f'the membrane time constant of population "{population.name}" can be as small as {tau:.3g} ms'
             raise InputError(f"{given}; at least {LEAST_TAU:g} ms are allowed: give the distribution a low, or a larger value")
+
+
+def _curve_bytes(network: Network, name: str, slab_bits: int) -> float:
+    """Return what a neuron takes for the threshold that currents move, 0 where all neurons of the population share one."""
+    currents, model = network.currents(name), network.population(name).model.lowered()  # type: ignore[union-attr]
+    shaped = {*model.quantities} - NOT_SHAPING
+    differ = any(isinstance(value := getattr(model, one), Distribution) or np.size(value) > 1 for one in shaped)
+    return bytes_of(currents, slab_bits) if currents and differ else 0.0
 
 
 def _own_targets(division: Partition, projection: Projection) -> np.ndarray:

@@ -23,6 +23,7 @@ from sparseprop_dist.errors import InputError
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import ENABLED
 from sparseprop_dist.models.current import Currents, angle
+from sparseprop_dist.plan import plan
 
 GRID = 1.0 / 64.0  # ms, of the search for crossings
 TICK = oracle.TICK
@@ -404,6 +405,21 @@ def test_input_kept_while_refractory():
 
 
 # --- description ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [sp.LIF, sp.LIFPscExp], ids=["lif", "exponential"])
+def test_curves_are_planned(model):
+    """A curve for each neuron that differs in what shapes it, one for all that do not; as many bytes as there are."""
+    n, ranks, planned, made = 100, 2, [], []
+    for values in ({"V_m": sp.Uniform(-70.0, -60.0)}, {"C_m": sp.Uniform(200.0, 300.0)}):
+        network = sp.Network()
+        network.add_population("n", n, model(t_ref=0.0, **values))
+        network.add_input("n", FINE)
+        planned.append(plan(network, ranks).memory)
+        curves = session_of(network, Run(slab)).part.model.curves
+        made.append(curves.kind.nbytes + curves.part.nbytes)
+    assert made[1] == n * made[0]
+    assert (planned[1] - planned[0]).tolist() == [made[1] / ranks] * ranks
 
 
 def test_toml_round_trip():
