@@ -98,12 +98,17 @@ def segments(log: Log, counts: np.ndarray, longest: int, room: int, size: int) -
             break
         end = int(log.time[stop])
         if end <= start:
-            after = int(np.searchsorted(log.time, start + 1))
-            needed = int(before[after] - before[early]) * size
-            raise InputError(f"memory is {room * size} bytes; at least {needed} are needed for the arrivals of the shortest segment")
+            enough = _most(log.time, before, longest) * size
+            raise InputError(f"memory is {room * size} bytes; {enough} are enough for the arrivals that any segment has at least")
         found.append(Segment(start, end, low, int(np.searchsorted(log.time, end)), early))
         start = end
     return found
+
+
+def _most(time: np.ndarray, before: np.ndarray, longest: int) -> int:
+    """Return the most arrivals that a segment of a tick can have, with those that are still to come from spikes before it; the sums
+    ``before`` are of the arrivals of spikes at ``time``."""
+    return int((before[np.searchsorted(time, time + 1)] - before[np.searchsorted(time, time - longest)]).max(initial=0))
 
 
 def longest_delay(synapses: Synapses, block_bits: int) -> int:

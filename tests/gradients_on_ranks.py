@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from test_gradients import CASES, IDS, Case, linear
-from test_replay import MIXES, NAMES, Mix
+from test_replay import MIXES, NAMES, Mix, enough_for
 
 from sparseprop_dist.exchange import world
 
@@ -25,7 +25,7 @@ for name in sys.argv[1:]:
     *parts, until = MIXES[NAMES.index(name)]
     mix = Mix(*parts)  # type: ignore[arg-type]
     found[name] = digest(*mix.gradients(until))
-    found[f"{name} in segments"] = digest(*mix.gradients(until, memory=2.2e4))
+    found[f"{name} in segments"] = digest(*mix.gradients(until, memory=enough_for(mix, until)))
 if not sys.argv[1:]:
     found = {name: digest(*Case(*case).gradient(linear(3))) for name, case in zip(IDS, CASES, strict=True)}
 if world().rank == 0:
