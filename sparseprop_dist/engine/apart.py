@@ -14,7 +14,7 @@ from ..meeting import ANEW, BEGIN, BEGUN, END, HEAD, NONE, RESPOND, TELL
 from ..models.protocol import IN_ORDER_ONLY, fetch, inhibit, own_event, restore
 from ..queue import LOCAL_BITS
 from ..state import Counter, Tract
-from . import messages
+from . import entries, messages
 from .agenda import LOCAL_MASK, SOON, again, fetch_lists, schedule, take_before
 from .emission import emit, sort_spikes
 from .messages import LOW
@@ -49,20 +49,33 @@ def _list_known(w, piece, limit):
 
 
 @merged
+def _enter(w, piece, i, now):
+    """Enter when a neuron that is on no list acts by itself from ``now`` on."""
+    if w.counters[Counter.QUIET]:
+        entries.enter(w, piece, i, now)
+        return
+    w.scratch.own[i, 0] = -1
+    schedule(w, piece, i, now - 1)
+
+
+@merged
 def _batch(w, piece, now, limit):
     """Set apart a batch of those neurons that may act before ``limit``; return the number of entries looked at, and a status. What each
     will do is asked first, so that the answers do not wait for each other."""
     neuron, own, status = w.scratch.chunk[0, :BATCH], w.scratch.chunk[1], np.int64(OK)
-    taken, n = take_before(w, piece, now, limit, neuron)
-    for k in range(n):
-        own[k] = own_event(w.model, neuron[k], piece.start, now)
+    if w.counters[Counter.QUIET]:
+        taken = n = entries.take_before(w, piece, now, limit, neuron, own)
+    else:
+        taken, n = take_before(w, piece, now, limit, neuron)
+        for k in range(n):
+            own[k] = own_event(w.model, neuron[k], piece.start, now)
     for k in range(n):
         if own[k] < limit and status == OK:
             status = put(w, neuron[k])
             if status == OK:
                 status = find(w, piece, w.counters[Counter.SLOTS] - 1, own[k], limit)
                 continue
-        schedule(w, piece, neuron[k], now - 1)
+        _enter(w, piece, neuron[k], now)
     return taken, status
 
 
@@ -75,7 +88,8 @@ def _begin(w, piece, now, limit):
     c[Counter.APART], c[Counter.FORGET], c[Counter.GONE], c[Counter.AHEAD] = BEGUN, 1, 0, -1
     for rank in range(w.told.n.size):
         w.told.number[rank, : w.told.n[rank]] = -1
-    fetch_lists(w)
+    if c[Counter.QUIET] == 0:
+        fetch_lists(w)
     status = _list_known(w, piece, limit)
     taken = BATCH
     while status == OK and taken == BATCH:
@@ -226,8 +240,7 @@ def _undo(w, piece, now, status):
     n_slots, c[Counter.SLOTS] = c[Counter.SLOTS], 0
     for slot in range(n_slots):
         restore(w.model, slots.neuron[slot], slots.before, slot)
-        w.scratch.own[slots.neuron[slot], 0] = -1
-        schedule(w, piece, slots.neuron[slot], now - 1)
+        _enter(w, piece, slots.neuron[slot], now)
     while c[Counter.ARRIVAL] > 0 and piece.a + (w.scratch.loud[0, c[Counter.ARRIVAL] - 1] >> LOCAL_BITS) >= now:
         c[Counter.ARRIVAL] -= 1
     c[Counter.KNOWN], c[Counter.ARRIVED], c[Counter.PENDING], c[Counter.AGAIN], c[Counter.NEWS] = 0, 0, 0, 0, 0
@@ -255,7 +268,8 @@ def _end(w, piece, limit):
     n_slots, c[Counter.SLOTS] = c[Counter.SLOTS], 0
     for slot in range(n_slots):
         ahead = slots.neuron[min(slot + SOON, n_slots - 1)]
-        prefetch(w.scratch.own, 2 * ahead)
+        if c[Counter.QUIET] == 0:
+            prefetch(w.scratch.own, 2 * ahead)
         fetch(w.model, ahead)
         i, k = slots.neuron[slot], slots.made[slot]
         while k >= 0:
@@ -263,11 +277,11 @@ def _end(w, piece, limit):
             emit(w.emitted, c, slots.time[k], gid, slots.trigger_time[k], trigger_gid)
             k = slots.after_it[k]
         restore(w.model, i, slots.after, slot)
-        w.scratch.own[i, 0] = -1
-        schedule(w, piece, i, limit - 1)
+        _enter(w, piece, i, limit)
     sort_spikes(w.emitted, c[Counter.WINDOW], c[Counter.EMITTED])
     c[Counter.APART] = NONE
     if c[Counter.FULL]:
+        c[Counter.QUIET] = 0
         again(w, piece, limit - 1)
     return np.int64(OK)
 

@@ -8,7 +8,7 @@ heap. If a synapse excites after all, `leave` ends the quiet, and `agenda` takes
 
 import numpy as np
 
-from ..jit import inner, merged
+from ..jit import inner, merged, prefetch
 from ..models.protocol import FIRED, NEVER, UNKNOWN, act, candidates, fetch, is_resting, mark, own_event
 from ..queue import BUCKETS, LOCAL_BITS, clear, pop, push
 from ..state import NO_TRIGGER, Counter
@@ -29,9 +29,10 @@ ROWS_AHEAD, POINTERS_AHEAD = 8, 24
 
 @merged
 def is_quiet(w):
-    """Is the piece at hand quiet, as far as one can know at its begin?"""
+    """Is the piece at hand quiet, as far as one can know at its begin? One that ranks do together (there is a log) is, unless windows have
+    to be run in order."""
     c = w.counters
-    return c[Counter.INHIBITS] and w.log.tick.size == 0 and c[Counter.ARRIVALS] == 0 and c[Counter.REMOTES] == 0
+    return c[Counter.INHIBITS] and c[Counter.ARRIVALS] == 0 and (w.log.tick.size == 0 or c[Counter.INORDER] == 0)
 
 
 @merged
@@ -146,6 +147,45 @@ def do_entries(w, piece, now):
                 c[Counter.FULL], c[Counter.QUIET] = 1, 0
                 return
             c[Counter.HEAP] = push(w.scratch.heap, c[Counter.HEAP], (offset - piece.a) << LOCAL_BITS | i)
+
+
+@merged
+def take_before(w, piece, now, limit, neurons, offsets):
+    """Take entries before ``limit`` as far as there is room for their neurons; write when these act by themselves from ``now`` on, and
+    return their number."""
+    c, entry, heap, n = w.counters, w.scratch.entry, w.scratch.heap, np.int64(0)
+    last, end = c[Counter.LAST_ENTRY], key_of(limit - piece.a)
+    while n < neurons.size:
+        q, seen = c[Counter.ENTRY], np.int64(UNKNOWN)
+        key = entry[ORDER, q] if q < last else np.int64(LAST)
+        other = heap[0] if c[Counter.HEAP] > 0 else np.int64(LAST)
+        if min(key, other) >= end:
+            break
+        if key <= other:
+            soon = entry[NEURON, entry[ORDER, min(q + POINTERS_AHEAD, last - 1)] & LOCAL_MASK]
+            fetch(w.model, soon)
+            prefetch(w.scratch.own, 2 * soon)  # where its slot will be written
+            i, seen = entry[NEURON, key & LOCAL_MASK], entry[MARK, key & LOCAL_MASK]
+            c[Counter.ENTRY] = q + 1
+        else:
+            i = other & LOCAL_MASK
+            c[Counter.HEAP] = pop(heap, c[Counter.HEAP])
+        known = seen != UNKNOWN and mark(w.model, i) == seen
+        neurons[n], offsets[n] = i, piece.a + (key >> LOCAL_BITS) if known else own_event(w.model, i, piece.start, now)
+        n += 1
+    return n
+
+
+@merged
+def enter(w, piece, i, now):
+    """Enter when a neuron that has no entry acts by itself from ``now`` on."""
+    offset, n = own_event(w.model, i, piece.start, now), w.counters[Counter.HEAP]
+    if offset >= piece.b:
+        return
+    if n == w.scratch.heap.size:
+        w.counters[Counter.FULL] = 1
+        return
+    w.counters[Counter.HEAP] = push(w.scratch.heap, n, (offset - piece.a) << LOCAL_BITS | i)
 
 
 @inner

@@ -10,6 +10,7 @@ from ..jit import merged, njit
 from ..meeting import ANEW, BEGIN, BETWEEN, CHANGED, END, FAILED, HEARD, MET, NONE, OPEN, ORDERED, RESPOND, TELL, TO_TELL, TOLD, WISH
 from ..state import Counter, Piece
 from . import apart, instant, messages, rerun
+from .agenda import again
 from .watch import read_until
 
 FEW, MANY = 2, 2
@@ -118,6 +119,9 @@ def _settle(w, piece, wire):
             status = apart.step(w.model, w, piece, wire, what)
         if status == ONLY_IN_ORDER:
             c[Counter.APART] = NONE
+            if c[Counter.QUIET]:
+                c[Counter.QUIET] = 0
+                again(w, piece, c[Counter.SETTLED] - 1)
             status = rerun.step(w, piece, wire, what)
         if status == OK:
             _done(c, what)

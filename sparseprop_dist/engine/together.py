@@ -89,6 +89,7 @@ class Together:
             session.slots = empty_slots(2 * session.slots.time.size)
         elif status == QUEUE_FULL:  # all stand where the window began
             session.widen()
+            counters[Counter.QUIET] = 0
             again(session.work, piece, counters[Counter.SETTLED] - 1)
         elif status == RUN_FAILED:
             self._fail(int(counters[Counter.FAILED]))
