@@ -15,7 +15,8 @@ from .build.synapses import WORD_TYPES, delay_format
 from .description import Network, Projection
 from .distributions import Distribution
 from .errors import InputError
-from .models.lif_curve import bytes_of
+from .models.current import Currents
+from .models.lif_curve import KIND, PART
 from .partition import Partition, partition, work
 from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
 from .synapses import STORAGES
@@ -118,7 +119,9 @@ def _curve_bytes(network: Network, name: str, slab_bits: int) -> float:
     currents, model = network.currents(name), network.population(name).model.lowered()  # type: ignore[union-attr]
     shaped = {*model.quantities} - NOT_SHAPING
     differ = any(isinstance(value := getattr(model, one), Distribution) or np.size(value) > 1 for one in shaped)
-    return bytes_of(currents, slab_bits) if currents and differ else 0.0
+    if not currents or not differ:
+        return 0.0
+    return KIND.itemsize + PART.itemsize * (2.0 + Currents.make([currents], slab_bits).cuts_in_slab(0))
 
 
 def _own_targets(division: Partition, projection: Projection) -> np.ndarray:

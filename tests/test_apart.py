@@ -83,6 +83,14 @@ def test_spikes_are_those_of_one_rank(name: str) -> None:
         assert apart or name == "driven, keeping inputs"
 
 
+@pytest.mark.parametrize(("weight", "quiet"), [(-0.7, True), (0.05, False)])
+def test_pieces_in_which_nobody_becomes_earlier_are_quiet(weight: float, quiet: bool) -> None:
+    """Who acts next is then known by sorted entries (`engine.entries`), as on one rank."""
+    seen: list[Any] = []
+    emitted_together(inhibited(weight, t_ref=1.5), UNTIL, 2, None, WHOLE_PIECE, seen)
+    assert [bool(session.counters[Counter.QUIET]) for session in seen] == [quiet] * 2
+
+
 @pytest.mark.parametrize("name", ["dense", "driven"])
 def test_any_buffers_windows_and_origins(name: str) -> None:
     network = NETWORKS[name]()

@@ -110,6 +110,10 @@ class Currents(NamedTuple):
         halves = float(sine.speed.max(initial=0.0)) * self.length / PI
         return (self.pieces_in_slab(which) + math.ceil(halves) + 1) * (2 * sine.size + 1)
 
+    def cuts_in_slab(self, which: int) -> int:
+        """Return how often the current of a set can begin a piece or pass any one value in a slab."""
+        return self.pieces_in_slab(which) + self.turns_in_slab(which)
+
     def keep_origin(self, shift: int) -> None:
         """Count times from an origin that is ``shift`` ticks later."""
         piece, sine = self.piece, self.sine

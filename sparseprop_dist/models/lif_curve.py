@@ -67,17 +67,6 @@ CELL = np.dtype(
 )
 
 
-def bytes_of(currents: Sequence[Current], slab_bits: int) -> float:
-    """Return the memory of a curve of neurons that get these currents."""
-    own = Currents.make([currents], slab_bits)
-    return float(KIND.itemsize + PART.itemsize * _room(own, 0))
-
-
-def _room(currents: Currents, which: int) -> int:
-    """Return the most parts that the curve of a set of currents has in a slab, and the end."""
-    return 2 + currents.pieces_in_slab(which) + currents.turns_in_slab(which)
-
-
 class Curves(NamedTuple):
     """One curve for each kind of neuron, filled for a slab when first asked for."""
 
@@ -91,7 +80,7 @@ class Curves(NamedTuple):
         """Return the curve of each neuron (int32), and curves that are not filled; ``rows``: set, rate, threshold, drift, scale of each."""
         rows, own = np.unique(rows, axis=0, return_inverse=True)
         sets = range(len(currents.piece_ptr) - 1)
-        room = max(_room(currents, which) for which in sets)
+        room = 2 + max(currents.cuts_in_slab(which) for which in sets)
         kind = np.zeros(len(rows), KIND)
         for name, column in zip(KIND.names or (), rows.T, strict=False):
             kind[name] = column
