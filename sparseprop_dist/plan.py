@@ -5,6 +5,7 @@ network.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .distributions import Distribution
 from .errors import InputError
 from .models.current import Currents
 from .models.lif_curve import KIND, PART
-from .partition import Partition, partition, work
+from .partition import Partition, partition, record_kind, work
 from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
 from .synapses import STORAGES
 
@@ -96,9 +97,9 @@ def plan(network: Network, ranks: int) -> Plan:
         memory += expected * _bytes_per_synapse(projection, bits, bulk)
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
-    frame = frame_bits(network)
     for name, own in zip(division.names, neurons, strict=True):
-        memory += own * _curve_bytes(network, name, frame)
+        if network.currents(name):
+            memory += np.minimum(own, _curves(network, name)) * _curve_bytes(network, name, division.names)
     return Plan(neurons.sum(0), synapses, _events(network, division), memory, shortest_delay(network))
 
 
@@ -114,14 +115,22 @@ def check(network: Network) -> None:
             raise InputError(f"{given}; at least {LEAST_TAU:g} ms are allowed: give the distribution a low, or a larger value")
 
 
-def _curve_bytes(network: Network, name: str, slab_bits: int) -> float:
-    """Return what a neuron takes for the threshold that currents move, 0 where all neurons of the population share one."""
-    currents, model = network.currents(name), network.population(name).model.lowered()  # type: ignore[union-attr]
-    shaped = {*model.quantities} - NOT_SHAPING
-    differ = any(isinstance(value := getattr(model, one), Distribution) or np.size(value) > 1 for one in shaped)
-    if not currents or not differ:
-        return 0.0
-    return KIND.itemsize + PART.itemsize * (2.0 + Currents.make([currents], slab_bits).cuts_in_slab(0))
+def _curves(network: Network, name: str) -> int:
+    """Return how many neurons of a population differ in what shapes the threshold that currents move, at most."""
+    model = network.population(name).model.lowered()  # type: ignore[union-attr]
+    values = [getattr(model, one) for one in sorted({*model.quantities} - NOT_SHAPING)]
+    if any(isinstance(value, Distribution) for value in values):
+        return network.population(name).size
+    arrays = [value for value in values if np.size(value) > 1]
+    return len(np.unique(np.stack(arrays, axis=1), axis=0)) if arrays else 1
+
+
+def _curve_bytes(network: Network, name: str, names: Sequence[str]) -> float:
+    """Return the memory of a curve: all in one record have room for the one that is cut most often."""
+    kind, frame = record_kind(network, name), frame_bits(network)
+    sets = [network.currents(other) for other in names if network.currents(other) and record_kind(network, other) == kind]
+    currents = Currents.make(sets, frame)
+    return KIND.itemsize + PART.itemsize * (2.0 + max(currents.cuts_in_slab(which) for which in range(len(sets))))
 
 
 def _own_targets(division: Partition, projection: Projection) -> np.ndarray:

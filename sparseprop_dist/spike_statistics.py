@@ -19,7 +19,7 @@ from sparseprop_dist.errors import InputError
 from sparseprop_dist.record import COUNT, LAST, SQUARES, SUM, count_intervals, cv_of
 
 TASKS = 8
-"""Tasks, at most: each keeps 40 bytes a neuron until it is joined with another."""
+"""Tasks, at most: each keeps 48 bytes a neuron until it is joined with another."""
 BINS = 1000
 """Of the population rates over the run."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -409,17 +409,21 @@ def test_input_kept_while_refractory():
 
 @pytest.mark.parametrize("model", [sp.LIF, sp.LIFPscExp], ids=["lif", "exponential"])
 def test_curves_are_planned(model):
-    """A curve for each neuron that differs in what shapes it, one for all that do not; as many bytes as there are."""
-    n, ranks, planned, made = 100, 2, [], []
-    for values in ({"V_m": sp.Uniform(-70.0, -60.0)}, {"C_m": sp.Uniform(200.0, 300.0)}):
+    """A curve for each neuron that differs in what shapes it, one for all that do not; all have the room of the longest."""
+    n, ranks, classes = 100, 2, np.repeat([200.0, 250.0, 300.0], [20, 30, 50])
+    planned, made = [], []
+    for values in ({"V_m": sp.Uniform(-70.0, -60.0)}, {"C_m": sp.Uniform(200.0, 300.0)}, {"C_m": classes}):
         network = sp.Network()
         network.add_population("n", n, model(t_ref=0.0, **values))
-        network.add_input("n", FINE)
+        network.add_population("one", 1, model(t_ref=0.0))
+        network.add_input("n", RAMPS)
+        network.add_input("one", FINE)
         planned.append(plan(network, ranks).memory)
         curves = session_of(network, Run(slab)).part.model.curves
         made.append(curves.kind.nbytes + curves.part.nbytes)
-    assert made[1] == n * made[0]
-    assert (planned[1] - planned[0]).tolist() == [made[1] / ranks] * ranks
+    each = made[0] // 2  # one of either population
+    assert made == [2 * each, (n + 1) * each, (3 + 1) * each]
+    assert [(other - planned[0]).tolist() for other in planned[1:]] == [[(n // ranks - 1) * each] * ranks, [(3 - 1) * each] * ranks]
 
 
 def test_toml_round_trip():
