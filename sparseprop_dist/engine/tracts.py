@@ -1,7 +1,7 @@
 """Where the rows of a source lie that it reaches without delay, for the schedules whose hot loop asks at every spike.
 
-A tract holds the rows of a range of sources in one block, through one pathway (`state.Tract`). One flat table, a line of the cache each:
-loops over pathways, ranges and blocks, as the ordered schedule has them, took a third of what a spike on two ranks costs.
+A tract holds the rows of a range of sources in one block, through one pathway (`state.Tract`). One flat table, a line of the cache each, in
+the place of loops over pathways, ranges and blocks: plainer, and as fast for few populations (``docs/design/instant.md``).
 """
 
 import numpy as np
