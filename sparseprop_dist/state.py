@@ -104,24 +104,24 @@ class Synapses(NamedTuple):
     words32: np.ndarray  # uint32
     words64: np.ndarray  # uint64
     weights: np.ndarray  # float64, mV
-    tract: np.ndarray  # int64 (T, Tract.SIZE), rows without delay, as `Tract` has them, by pathway, range and block
+    tract: np.ndarray  # int64 (T, Tract.SIZE), rows without delay, as `Tract` has them, by stretch of gids, pathway and block
+    tract_ptr: np.ndarray  # int64 (stretches + 1,), tracts of each stretch
+    tract_stop: np.ndarray  # int64 (stretches,), one past the last gid of each; the last has no end
     longest: int  # words of the longest row without delay
     drawn: Drawn
     safe: int  # so many spikes without delay overflow no state, from the limit of `models.protocol.beyond` on
 
 
 class Tract(IntEnum):
-    """Names of the columns of ``Synapses.tract``: the rows that a range of sources has in a block, through a pathway without delay."""
+    """Names of the columns of ``Synapses.tract``: the rows that a stretch of sources has in a block, through a pathway without delay."""
 
-    FIRST = 0  # gid of the first source
-    STOP = 1  # one past the last
-    PLACE = 2  # to be added to a gid for the place of its row pointer, or NOT_STORED
-    BASE = 3  # where the words of the pathway in the block start
-    WEIGHT_BASE = 4  # and its weights; -1: all have one
-    ROW = 5  # to be added to a gid for its row
-    PATHWAY = 6
-    BLOCK = 7
-    SIZE = 8  # a line of the cache
+    PLACE = 0  # to be added to a gid for the place of its row pointer, or NOT_STORED
+    BASE = 1  # where the words of the pathway in the block start
+    WEIGHT_BASE = 2  # and its weights; -1: all have one
+    ROW = 3  # to be added to a gid for its row
+    PATHWAY = 4
+    BLOCK = 5
+    SIZE = 6
 
 
 NOT_STORED = -(1 << 62)

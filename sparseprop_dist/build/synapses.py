@@ -182,18 +182,32 @@ def _pathways(network: Network, todo: list[Rows]) -> list[tuple[Rows, list[tuple
     return out
 
 
-def tracts(synapses: Synapses) -> np.ndarray:
-    """Return the table of rows without delay, ``Synapses.tract``."""
-    out = []
-    for p in np.flatnonzero(synapses.instant):
-        for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1]):
-            first, stop = int(synapses.range_first[r]), int(synapses.range_stop[r])
-            row = int(synapses.range_row[r]) - first
-            for block in np.flatnonzero(synapses.index[p] != NO_ROWS):
-                index = int(synapses.index[p, block])
-                place, weights = NOT_STORED if index == DRAWN else index + row, int(synapses.weight_base[p, block])
-                out.append((first, stop, place, synapses.base[p, block], weights if synapses.weighted[p] else -1, row, p, block))
-    return np.array(out, np.int64).reshape(-1, Tract.SIZE)
+def _with_tracts(synapses: Synapses) -> Synapses:
+    """Return the same synapses with the table of rows without delay. Gids are cut into stretches whose sources have the same pathways."""
+    instant = [p for p in range(synapses.kind.size) if synapses.instant[p]]
+    ranges = [(p, r) for p in instant for r in range(synapses.range_ptr[p], synapses.range_ptr[p + 1])]
+    bounds = np.unique([[synapses.range_first[r], synapses.range_stop[r]] for _, r in ranges]).astype(np.int64)
+    out, counts = [], [0]
+    for gid in bounds[:-1]:
+        for p, r in ranges:
+            if synapses.range_first[r] <= gid < synapses.range_stop[r]:
+                out += _tracts(synapses, p, r)
+        counts.append(len(out))
+    return synapses._replace(
+        tract=np.array(out, np.int64).reshape(-1, Tract.SIZE),
+        tract_ptr=np.array([0, *counts, len(out)], np.int64),  # none before the first bound, none behind the last
+        tract_stop=np.append(bounds, np.iinfo(np.int64).max),
+    )
+
+
+def _tracts(synapses: Synapses, p: int, r: int) -> list[tuple[int, ...]]:
+    """Return the tracts of a range of sources of a pathway, one a block."""
+    row, out = int(synapses.range_row[r] - synapses.range_first[r]), list[tuple[int, ...]]()
+    for block in np.flatnonzero(synapses.index[p] != NO_ROWS):
+        index = int(synapses.index[p, block])
+        weights = int(synapses.weight_base[p, block]) if synapses.weighted[p] else -1
+        out.append((NOT_STORED if index == DRAWN else index + row, int(synapses.base[p, block]), weights, row, p, int(block)))
+    return out
 
 
 def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset()) -> Built:
@@ -249,11 +263,13 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: 
         words64=words[DELAYED_64],
         weights=weights,
         tract=np.empty((0, Tract.SIZE), np.int64),
+        tract_ptr=np.zeros(2, np.int64),
+        tract_stop=np.empty(0, np.int64),
         longest=longest,
         drawn=drawn,
         safe=0,
     )
-    synapses = synapses._replace(tract=tracts(synapses))
+    synapses = _with_tracts(synapses)
     made = sum(expected(network, rows.projection, shares) for rows in todo if rows.limits)
     none = np.empty(len(blocks.gid))
     return weigh(network, Built(synapses, none, none, sum(n_words.values()) + made, needs(network, todo, row_ptr), numbers, todo))

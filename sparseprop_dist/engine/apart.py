@@ -19,7 +19,7 @@ from .agenda import LOCAL_MASK, SOON, again, fetch_lists, schedule, take_before
 from .emission import emit, sort_spikes
 from .messages import LOW
 from .slots import anew, arrive, drop, find, find_all, know, put, slot_of
-from .tracts import fetch_pointers, fetch_rows, holds, weights_in, words_in
+from .tracts import fetch_pointers, fetch_rows, tracts_of, weights_in, words_in
 
 ROWS_AHEAD, POINTERS_AHEAD = 6, 12
 """Spikes ahead whose rows, and whose row pointers, are fetched: as in the bare loop of benchmarks/paper.py."""
@@ -132,17 +132,14 @@ def _deliver_tract(w, piece, n, sign, t, gid):
 @inner
 def _deliver(w, piece, n, sign, most):
     """Deliver a spike to the first ``most`` tracts that have its row, or take it back; return a status and to how many it is delivered."""
-    gid, done = w.slots.gids[n] >> 32, np.int64(0)
-    for t in range(w.synapses.tract.shape[0]):
-        if not holds(w.synapses.tract, t, gid):
-            continue
-        if done == most:
-            break
+    gid = w.slots.gids[n] >> 32
+    first, last = tracts_of(w.synapses, gid)
+    last = min(last, first + most)
+    for t in range(first, last):
         status = _deliver_tract(w, piece, n, sign, t, gid)
         if status != OK:
-            return status, done + (status == SLOTS_FULL)
-        done += 1
-    return np.int64(OK), done
+            return status, t - first + (status == SLOTS_FULL)
+    return np.int64(OK), last - first
 
 
 @merged

@@ -14,7 +14,7 @@ from .agenda import foreseen
 from .instant import run
 from .messages import LOW, others, sort
 from .tick import take_back
-from .tracts import fetch_pointers, fetch_rows, holds, words_in
+from .tracts import fetch_pointers, fetch_rows, tracts_of, words_in
 
 
 @merged
@@ -143,11 +143,10 @@ def _count_arrivals(w, recurrent):
 @merged
 def _arrivals(synapses, blocks, gid):
     """Return the number of synapses without delay that a spike reaches here."""
-    n = np.int64(0)
-    for t in range(synapses.tract.shape[0]):
-        if holds(synapses.tract, t, gid):
-            begin, stop = words_in(synapses, blocks, t, gid)
-            n += stop - begin
+    n, (first, last) = np.int64(0), tracts_of(synapses, gid)
+    for t in range(first, last):
+        begin, stop = words_in(synapses, blocks, t, gid)
+        n += stop - begin
     return n
 
 

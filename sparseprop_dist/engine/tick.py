@@ -14,7 +14,7 @@ from ..state import NO_TRIGGER, NOT_STORED, Counter, Tract
 from .agenda import LOCAL_MASK, gid_of, local_of, next_own, schedule, take_own
 from .emission import emit, fire, sort_spikes
 from .entries import LAST, MARK, NEURON, ORDER, do_entries, fetch_ahead, key_of, leave
-from .tracts import holds, weights_in, words_in
+from .tracts import tracts_of, weights_in, words_in
 
 
 @merged
@@ -129,11 +129,11 @@ def _deliver(w, piece, t, now, gid):
 @merged
 def _spread(w, piece, now, gid):
     """Deliver the spike of ``gid`` without delay; return a status."""
-    for t in range(w.synapses.tract.shape[0]):
-        if holds(w.synapses.tract, t, gid):
-            status = _deliver(w, piece, t, now, gid)
-            if status != OK:
-                return status
+    first, last = tracts_of(w.synapses, gid)
+    for t in range(first, last):
+        status = _deliver(w, piece, t, now, gid)
+        if status != OK:
+            return status
     return OK
 
 

@@ -1,7 +1,7 @@
 """Where the rows of a source lie that it reaches without delay, for the schedules whose hot loop asks at every spike.
 
-A tract holds the rows of a range of sources in one block, through one pathway (`state.Tract`). One flat table, a line of the cache each, in
-the place of loops over pathways, ranges and blocks: plainer, and as fast for few populations (``docs/design/instant.md``).
+A tract holds the rows of a stretch of sources in one block, through one pathway (`state.Tract`); those of a source follow each other, by
+pathway and block. Plainer than loops over pathways, ranges and blocks, and as fast (``docs/design/instant.md``).
 """
 
 import numpy as np
@@ -17,14 +17,17 @@ MOST_LINES = 64
 
 
 @merged
-def holds(tract, t, gid):
-    """Has the tract number ``t`` the row of a source?"""
-    return tract[t, Tract.FIRST] <= gid < tract[t, Tract.STOP]
+def tracts_of(synapses, gid):
+    """Return the first and the last number of the tracts that have the row of a source."""
+    stretch = np.int64(0)
+    while synapses.tract_stop[stretch] <= gid:
+        stretch += 1
+    return synapses.tract_ptr[stretch], synapses.tract_ptr[stretch + 1]
 
 
 @merged
 def words_in(synapses, blocks, t, gid):
-    """Return the first and the last place of the words of a source in a tract that holds its row."""
+    """Return the first and the last place of the words of a source in a tract of it."""
     tract = synapses.tract
     place = tract[t, Tract.PLACE]
     if place == NOT_STORED:
@@ -36,19 +39,19 @@ def words_in(synapses, blocks, t, gid):
 @merged
 def fetch_pointers(synapses, gid):
     """Fetch where the rows of a source are."""
-    tract = synapses.tract
-    for t in range(tract.shape[0]):
-        if holds(tract, t, gid) and tract[t, Tract.PLACE] != NOT_STORED:
+    tract, (first, last) = synapses.tract, tracts_of(synapses, gid)
+    for t in range(first, last):
+        if tract[t, Tract.PLACE] != NOT_STORED:
             prefetch(synapses.row_ptr, tract[t, Tract.PLACE] + gid)
 
 
 @merged
 def fetch_rows(synapses, gid):
     """Fetch these rows."""
-    tract = synapses.tract
-    for t in range(tract.shape[0]):
+    tract, (first, last) = synapses.tract, tracts_of(synapses, gid)
+    for t in range(first, last):
         place = tract[t, Tract.PLACE]
-        if not holds(tract, t, gid) or place == NOT_STORED:
+        if place == NOT_STORED:
             continue
         begin = np.int64(synapses.row_ptr[place + gid])
         stop = min(np.int64(synapses.row_ptr[place + gid + 1]), begin + MOST_LINES * LINE)
