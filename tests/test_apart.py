@@ -13,9 +13,12 @@ import together_ranks
 from networks import Run, emitted, kept_above_threshold, same_bits, session_of
 from together_ranks import emitted_together
 
+from sparseprop_dist.clock import TICK
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Uniform
 from sparseprop_dist.engine import instant
+from sparseprop_dist.engine.session import Session
+from sparseprop_dist.errors import SimulationError
 from sparseprop_dist.inputs import Poisson, SpikeTrains, StepCurrent
 from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.rules import FixedIndegree, PairwiseBernoulli
@@ -101,19 +104,45 @@ def test_any_buffers_windows_and_origins(name: str) -> None:
         assert apart
 
 
+def with_safe(safe: int) -> Callable[..., Session]:
+    """`session_of`, of which states are looked at for overflow after so many spikes."""
+
+    def session(*arguments: Any) -> Session:
+        made = session_of(*arguments)
+        made.part = replace(made.part, synapses=made.part.synapses._replace(safe=safe))
+        return made
+
+    return session
+
+
 @pytest.mark.parametrize("safe", [1, 7])
 def test_sums_that_could_overflow_are_left_to_the_way_in_order(safe: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORKS["dense"]()
     expected = emitted(network, UNTIL, Run(instant))
 
-    def cautious(*arguments: Any) -> Any:
-        session = session_of(*arguments)
-        session.part = replace(session.part, synapses=session.part.synapses._replace(safe=safe))
-        return session
-
-    monkeypatch.setattr(together_ranks, "session_of", cautious)
+    monkeypatch.setattr(together_ranks, "session_of", with_safe(safe))
     spikes, _ = on_ranks(network, 2, length=WHOLE_PIECE)
     assert same_bits(spikes, expected)
+
+
+@pytest.mark.parametrize("excitation", [0.0, 0.01])
+@pytest.mark.parametrize("further", [0, 5])
+def test_an_overflow_at_the_end_of_a_slab_is_told_to_all_ranks(excitation: float, further: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a rank that others would wait for, at the end of a run or before; windows in order, too, look at states now and then only."""
+    network = inhibited(-0.7)
+    network.add_population("down", 1, LIF())
+    network.connect("neurons", "down", FixedIndegree(40), weight=-3000.0, delay=0.0)
+    if excitation:
+        network.connect("neurons", "neurons", FixedIndegree(2), weight=excitation, delay=0.0)
+    monkeypatch.setattr(together_ranks, "session_of", with_safe(1 << 61))
+    slab = (1 << session_of(network, Run(instant)).part.slab_bits) * TICK
+    with pytest.raises(SimulationError) as alone:
+        emitted_together(network, 50 * slab, 1, Run(instant, window=slab))
+    begun = float(str(alone.value).split()[4])
+    seen: list[Any] = []
+    with pytest.raises(SimulationError, match=rf"^neuron 40 overflowed at {begun:g} ms"):
+        emitted_together(network, begun + slab + further * slab, 2, Run(instant, window=slab), seen=seen)
+    assert all(bool(session.counters[Counter.INORDER]) == (excitation > 0.0) for session in seen)
 
 
 def test_weights_within_rounding_and_excitation_are_left_to_the_way_in_order() -> None:

@@ -111,6 +111,7 @@ def emitted_together(
         futures = [pool.submit(one, rank) for rank in range(n)]
         errors = [future.exception() for future in futures]
     causes = [e for e in errors if e is not None and not isinstance(e, threading.BrokenBarrierError)]
+    assert not any(isinstance(error, SimulationError) for error in causes) or len(causes) == n, "all ranks are told"
     assert len({str(error) for error in causes}) < 2, "all ranks have the same to say"
     for error in causes:
         raise error

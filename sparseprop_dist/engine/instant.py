@@ -123,14 +123,18 @@ def begin(w, until, slab_bits, piece_bits):
 
 
 @inner
-def end(w, here, slab_bits):
-    """End a piece whose events are all done; return a status."""
-    if w.counters[Counter.BLOCK] == 1:
-        status = piece.settle_all(w.model, w.blocks, here.start, here.b, slab_bits, w.counters, False)
-        if status != OK:
-            return status
+def settle(w, here, slab_bits):
+    """Settle the states after a piece whose events are all done; return a status."""
+    status = piece.settle_all(w.model, w.blocks, here.start, here.b, slab_bits, w.counters, False)
+    if status == OK:
         w.counters[Counter.BLOCK], w.counters[Counter.LISTED] = 2, w.counters[Counter.UNLISTED]
         w.counters[Counter.WISHED] = wished(w)
+    return status
+
+
+@inner
+def end(w, here):
+    """End a piece that is settled; return a status."""
     return piece.end(w.emitted, w.flight, w.counters, here.start + here.b)
 
 
@@ -151,8 +155,10 @@ def _advance(w, until, slab_bits, piece_bits):
             if status != OK or limit == here.b:
                 break
             w.counters[Counter.WATCHED] = read_until(w.model, w.scratch.watch, w.counters[Counter.WATCHED], here.start, limit)
+        if status == OK and w.counters[Counter.BLOCK] == 1:
+            status = settle(w, here, slab_bits)
         if status == OK:
-            status = end(w, here, slab_bits)
+            status = end(w, here)
         if status != OK:
             return status
         w.counters[Counter.SHORTER] = w.counters[Counter.WISHED]

@@ -104,16 +104,35 @@ def met(w, wire):
 
 
 @merged
-def _settle(w, piece, wire):
-    """Settle the windows of a piece, from ``Counter.SETTLED`` on; return a status, see `advance`."""
+def _close_piece(w, piece, wire, slab_bits):
+    """All windows of a piece are settled: settle its states, and tell at a slab's end whether one overflowed: all ranks must know."""
+    c = w.counters
+    c[Counter.FAILED], c[Counter.CHANGED] = instant.settle(w, piece, slab_bits), 0
+    if piece.b < 1 << slab_bits:
+        return np.int64(OK)
+    status = messages.begin(w, wire, 0)
+    messages.end(w, wire)
+    c[Counter.BLOCK], c[Counter.PHASE] = 1, TOLD
+    return np.int64(status)
+
+
+@merged
+def _settle(w, piece, wire, slab_bits):
+    """Settle a piece, window by window from ``Counter.SETTLED`` on; return a status, see `advance`."""
     # one call of each step: what is called twice is compiled into here twice
     c, status = w.counters, np.int64(OK)
-    while status == OK and c[Counter.SETTLED] < piece.b:
+    while status == OK and c[Counter.BLOCK] == 1:
         if c[Counter.PHASE] == TOLD or c[Counter.PHASE] == MET:
             status = np.int64(_meet(w, wire))
             continue
         if c[Counter.PHASE] == HEARD and c[Counter.MOST] & ~WISH == FAILED:
             return np.int64(RUN_FAILED)
+        if c[Counter.SETTLED] == piece.b:
+            if c[Counter.PHASE] == OPEN:
+                status = _close_piece(w, piece, wire, slab_bits)
+            else:
+                c[Counter.BLOCK] = 2
+            continue
         what, status = _next(w, piece), np.int64(ONLY_IN_ORDER)
         if c[Counter.APART] != NONE:
             status = apart.step(w.model, w, piece, wire, what)
@@ -141,9 +160,9 @@ def advance(w, wire, until, slab_bits, piece_bits):
         if status == OK and c[Counter.BLOCK] == 1:
             if c[Counter.PHASE] == BETWEEN:
                 c[Counter.SETTLED], c[Counter.PHASE] = piece.a, OPEN
-            status = _settle(w, piece, wire)
+            status = _settle(w, piece, wire, slab_bits)
         if status == OK:
-            status = instant.end(w, piece, slab_bits)
+            status = instant.end(w, piece)
         if status != OK:
             return np.int64(status), piece
         c[Counter.PHASE], c[Counter.SHORTER] = BETWEEN, c[Counter.AGREED]
