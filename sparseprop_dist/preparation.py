@@ -23,7 +23,7 @@ from .errors import InputError, SimulationError
 from .exchange import Alone, Meeting, Ranks, Routes, agreed
 from .jit import CACHE
 from .partition import Partition, partition
-from .queue import LOCAL_BITS
+from .queue import MOST_LOCAL
 from .record import SpikeRecord, Statistics
 from .recorder import Recorder
 from .synapses import STORAGES
@@ -103,8 +103,8 @@ def prepare(communicator: Alone, network: Network, window: float | None, schedul
     """
     lowered = lower(network)
     division = partition(lowered, communicator.size)
-    if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > 1 << LOCAL_BITS:
-        raise InputError(f"the {schedule} schedule takes {1 << LOCAL_BITS} neurons a rank at most; use more ranks")
+    if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > MOST_LOCAL:
+        raise InputError(f"the {schedule} schedule takes {MOST_LOCAL} neurons a rank at most; use more ranks")
     part = agreed(communicator, lambda: build(lowered, division, communicator.rank, kept))
     needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)

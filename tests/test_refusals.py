@@ -65,6 +65,17 @@ def test_other_run_is_not_overwritten(command, tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("size", [(1 << 22) - 1, 1 << 22])
+def test_more_neurons_than_a_key_holds(command, tmp_path, monkeypatch, size):
+    def built(*_):
+        raise InputError("built")
+
+    monkeypatch.setattr(PREPARATION, "build", built)
+    config = written(tmp_path, f"populations.all = {{ size = {size}, model = 'qif' }}\nrun.until = 1.0")
+    told = "built" if size < 1 << 22 else "the instant schedule takes 4194303 neurons a rank at most; use more ranks"
+    assert command("run", config) == (2, "", f"sparseprop: error: {told}\n")
+
+
 @pytest.mark.parametrize(
     ("output", "told"),
     [
