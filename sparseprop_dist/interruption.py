@@ -16,7 +16,7 @@ from . import warning
 from .errors import InputError
 from .exchange import Alone
 
-GO_ON, WRITE, STOP = 0, -1, -2
+GO_ON, WRITE, STOP, FAIL = 0, -1, -2, -3
 """What ranks ask for; the smallest is done."""
 MARGIN = 2.0
 """Times the last checkpoint, and the longest window, that a run leaves before the end of its wall time."""
@@ -92,12 +92,12 @@ class Watchman:
         self.next = None if every is None else (now // every + 1) * every
         self.written = self.asked = time.monotonic()
 
-    def ask(self, now: float) -> int:
-        """Return GO_ON, WRITE or STOP at simulated time ``now`` (ms), the same on all ranks; collective."""
+    def ask(self, now: float, failed: bool) -> int:
+        """Return GO_ON, WRITE, STOP, or FAIL if some rank ``failed``, at simulated time ``now`` (ms), the same on all ranks; collective."""
         clock = time.monotonic()
         self.longest, self.asked = max(self.longest, clock - self.asked), clock
         mine = STOP if self.signal or self._out_of_time(clock) else WRITE if self._is_due(now, clock) else GO_ON
-        return self.communicator.least(mine)
+        return self.communicator.least(FAIL if failed else mine)
 
     def did(self, now: float, seconds: float) -> None:
         """Take notice of a checkpoint that took so long."""

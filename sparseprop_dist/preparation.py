@@ -34,8 +34,9 @@ LONGEST = 1e12
 """ms: runs are shorter. 30 years, beyond which nothing is tested."""
 LONGEST_WINDOW = 1 << (TICK_BITS + 4)
 """Ticks (16 ms): a window where delays allow a longer one, so that spikes need not be kept for long."""
-FEW, MOST_LONGER = 1 << 16, 6
-"""Neurons with which a window costs more than its beginning and end, 30 us; log2 of how much longer it may be with fewer (1 s)."""
+FEW, MOST_LONGER = 1 << 18, 8
+"""With fewer neurons a window may be longer, by a factor of at most two to the second (4 s): what it costs by itself, 30 us and in
+`simulate` 60, is then 3 % of the networks of docs/paper.md (with 1 << 16, 15 % of that of 10,000 neurons)."""
 
 
 @dataclass
@@ -63,8 +64,11 @@ class Run:
     gid_to_local: Callable[[np.ndarray], np.ndarray] = field(default=lambda gids: gids)
 
 
-def check_arguments(until: float, window: float | None, schedule: str) -> None:
-    """Refuse times and schedules that no run takes."""
+def check_arguments(network: Any, until: float, window: float | None, schedule: str) -> None:
+    """Refuse what is no network, and times and schedules that no run takes."""
+    if not isinstance(network, Network):
+        where = "its .network" if isinstance(getattr(network, "network", None), Network) else "make one, or load a file"
+        raise InputError(f"network is a {type(network).__name__}; give a Network: {where}")
     for name, value in (("until", until), ("window", window)):
         if value is not None and not (isinstance(value, int | float | np.number) and 2 * TICK < value < LONGEST):
             raise InputError(f"{name} is {value!r}; give a number of ms above 0 and below {LONGEST:g}")
@@ -175,6 +179,8 @@ def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.
     locals_ = np.array([share.local for share in shares], np.int64)
 
     def local(gids: np.ndarray) -> np.ndarray:
+        if len(firsts) == 1:
+            return gids - firsts[0] + locals_[0]
         place = np.searchsorted(firsts, gids, side="right") - 1
         return gids - firsts[place] + locals_[place]
 

@@ -10,8 +10,8 @@ from .jit import inner
 LOCAL_BITS = 22
 """Low bits of a key that hold the local index of a neuron: 4 million neurons a rank, and 40 bits for the offset."""
 MOST_LOCAL = (1 << LOCAL_BITS) - 1
-"""Neurons a rank at most. The key of one more, at the last tick of the longest piece, would be the largest number there is, which stands for
-none (`engine.entries.LAST`)."""
+"""Neurons a rank at most. The key of one more, at the last tick of the longest piece, would be the largest number there is, which says
+that there is none (`engine.entries.LAST`)."""
 BUCKETS = 1024
 """Of a piece of the clock. A heap of all its entries, thousands, would cost 80 ns an entry instead of 20."""
 FREE, UNUSED = BUCKETS, BUCKETS + 1

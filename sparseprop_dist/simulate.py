@@ -23,7 +23,7 @@ from .errors import InputError, Interrupted, SimulationError
 from .exchange import Alone, agreed, world
 from .fingerprint import fingerprint
 from .heartbeat import FINISHED, STOPPED, Heartbeat
-from .interruption import STOP, WRITE, Checkpoints, Watchman
+from .interruption import FAIL, STOP, WRITE, Checkpoints, Watchman
 from .output import Output, gathered, new_output
 from .plan import check, check_memory
 from .preparation import Run, check_arguments, prepare, schedule_of, warm, warn_of_idle_ranks
@@ -33,12 +33,7 @@ from .result import Result
 from .run_directory import RunDirectory
 from .snapshot import put, take
 from .summary import events_of, summary_of
-from .window import window_to
-
-REPORTS = 200
-"""Times, about, that progress is reported and spikes are written in a run."""
-MOST_WINDOWS = 64
-"""Windows between two reports, at most: their spikes are in memory."""
+from .window import report_every, window_to
 
 
 def simulate(
@@ -122,7 +117,7 @@ class Simulation:
     ) -> None:
         """``kept``: for gradients; ``reopen``: for `resume`, which also gives ``output``: returns its files, and where the run goes on."""
         communicator = self._communicator = world() if comm is None else comm
-        check_arguments(until, window, schedule)
+        check_arguments(network, until, window, schedule)
         schedule = schedule_of(network, schedule)
         if output is not None and not record:
             raise InputError("output is given although record is false; leave output out, or record the spikes")
@@ -199,24 +194,26 @@ class Simulation:
         Interrupted
             on all ranks, after a checkpoint, when a signal came or the wall limit is near; only for a run with a directory.
         SimulationError
-            if the run cannot go on.
+            on all ranks, if the run cannot go on.
         """
         if until is not None and not self.now <= until <= self.until:
             raise InputError(f"until is {until!r} ms; give a time from {self.now:.6g} to {self.until:g} ms")
         last = _tick(self.until)
         end = last if until is None else _tick(until)
         run = self._run
-        every = min(max(1, -(-(end - run.session.now) // run.window) // REPORTS), MOST_WINDOWS)
+        every = report_every(run, end)
         with self._listening():
             while run.session.now < end:
-                window_to(run, min((run.session.now // run.window + 1) * run.window, end), last)
+                failure = window_to(run, min((run.session.now // run.window + 1) * run.window, end), last)
+                if (wish := self._watchman.ask(self.now, failure is not None)) == FAIL:
+                    self._communicator.agree(failure)
                 self._windows += 1
                 if self._windows % every == 0:
                     if run.record is not None:
                         run.record.flush()
                     self._report()
                 if self._directory is not None:
-                    self._heed(self._watchman.ask(self.now))
+                    self._heed(wish)
 
     def _listening(self) -> Any:
         return contextlib.nullcontext() if self._directory is None else self._watchman.listening()

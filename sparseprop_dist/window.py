@@ -6,6 +6,8 @@ The schedule. A run is a sequence of windows [now, until), each at most the smal
 2. *exchange*: the spikes of the window go to the ranks that hold targets of them; none of them arrives before the window's end.
 3. *keep*: the spikes are counted and recorded; now and then all ranks write what is complete.
 
+A rank that fails in a window takes part in its exchange, with no spikes: others wait for these. Then all agree to stop.
+
 Invariant between windows: all neurons of all ranks stand at the same tick; every spike before it is in flight on the ranks that need it.
 Ties are decided by ``docs/design/order.md``, never by who came first.
 """
@@ -13,14 +15,32 @@ Ties are decided by ``docs/design/order.md``, never by who came first.
 import numpy as np
 
 from .clock import TICK
+from .engine.session import SPIKE
+from .errors import SimulationError
 from .preparation import Run
 from .record import stamps
 
+REPORTS = 200
+"""Times, about, that progress is reported and spikes are written in a run."""
+MOST_WINDOWS, MOST_KEPT = 64, 64.0 * 1024.0 * 1024.0
+"""Windows between two reports, at most, and the product of the neurons of a rank and the ms: the spikes of these are in memory."""
 
-def window_to(run: Run, until: int, last: int) -> None:
-    """Take a run through one window to the absolute tick ``until``; ``last``: where it ends."""
+
+def report_every(run: Run, until: int) -> int:
+    """Return how many windows there are from one report to the next in a run to the absolute tick ``until``."""
+    n_windows = -(-(until - run.session.now) // run.window)
+    kept = MOST_KEPT / (run.window * TICK * run.network.n_neurons / run.communicator.size)
+    return max(1, min(n_windows // REPORTS, MOST_WINDOWS, int(kept)))
+
+
+def window_to(run: Run, until: int, last: int) -> SimulationError | None:
+    """Take a run through one window to the absolute tick ``until``; ``last``: where it ends. Return why this rank cannot go on."""
     session, start = run.session, run.session.now
-    spikes = _advance(run, until, last)
+    try:
+        spikes = _advance(run, until, last)
+    except SimulationError as failure:
+        run.routes.exchange(np.empty(0, SPIKE))
+        return failure
     session.receive(run.routes.exchange(spikes), start)
     run.n_spikes += len(spikes)
     if run.tape is not None:
@@ -30,6 +50,7 @@ def window_to(run: Run, until: int, last: int) -> None:
     if run.record is not None:
         run.record.add(kept)
     session.forget()
+    return None
 
 
 def _advance(run: Run, until: int, end: int) -> np.ndarray:

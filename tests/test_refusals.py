@@ -183,6 +183,13 @@ def test_cache_that_cannot_be_written(solo):
     assert not Path(folder[1]).exists()
 
 
+def test_what_is_no_network(tmp_path):
+    with pytest.raises(InputError, match=r"^network is a Configuration; give a Network: its \.network$"):
+        sp.simulate(sp.load(written(tmp_path, NETWORK)), 1.0)
+    with pytest.raises(InputError, match=r"^network is a str; give a Network: make one, or load a file$"):
+        sp.simulate("net.toml", 1.0)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

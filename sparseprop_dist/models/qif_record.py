@@ -240,6 +240,10 @@ def _own_event(model, i, start, after):
         return model.release[i] - start
     j = i * model.various
     r, drive, root, threshold = model.r[i], model.drive[j], model.root[j], model.threshold[j]
+    # just fired, from -inf to inf: that takes a period, two slabs at least, and to find it an arctangent, 22 ns
+    endless = np.isinf(threshold) and np.isinf(model.reset[j]) and drive > 0.0
+    if endless and model.last[i] == start + after - 1 and root * model.rate[j] * 2.0 ** (model.slab_bits + 1) < PI:
+        return NEVER
     q = 1.0 / r if np.isinf(threshold) else (threshold - r) / (drive + r * threshold)  # S/c at the crossing
     anchor = -elapsed_at(model, start, 0)
     earliest, last = after - 1.5, np.float64(model.last[i] - start)
