@@ -92,6 +92,7 @@ class Ranks(Alone):
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.library = mpi.Get_library_version().strip("\x00").splitlines()[0]
         self._meeting = comm.Dup()
+        self._own, self._least = np.zeros(1, np.int64), np.zeros(1, np.int64)  # asked in each window
         self.node = comm.Split_type(mpi.COMM_TYPE_SHARED)
         self.ranks_on_node = self.node.Get_size()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -168,9 +169,9 @@ class Ranks(Alone):
         return part
 
     def least(self, value: int) -> int:
-        out = np.empty(1, np.int64)
-        self.wait(self.comm.Iallreduce(np.array([value], np.int64), out, op=self.mpi.MIN))
-        return int(out[0])
+        self._own[0] = value
+        self.wait(self.comm.Iallreduce(self._own, self._least, op=self.mpi.MIN))
+        return int(self._least[0])
 
     def scatter(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
         dtype = parts[0].dtype

@@ -57,10 +57,11 @@ def changed(checkpoints: Checkpoints | None, **given: Any) -> Checkpoints:
 class Watchman:
     """Asked once a window whether to go on."""
 
-    def __init__(self, communicator: Alone, checkpoints: Checkpoints, wall_limit: float | None) -> None:
+    def __init__(self, communicator: Alone, checkpoints: Checkpoints, wall_limit: float | None, idle: bool) -> None:
+        """``idle``: the run has no directory, and nothing to write a checkpoint to."""
         if wall_limit is not None and not (isinstance(wall_limit, int | float) and wall_limit > 0.0):
             raise InputError(f"wall_limit is {wall_limit!r}; give a number of s above 0")
-        self.communicator, self.checkpoints, self.wall_limit = communicator, checkpoints, wall_limit
+        self.communicator, self.checkpoints, self.wall_limit, self.idle = communicator, checkpoints, wall_limit, idle
         self.begun = self.written = self.asked = time.monotonic()
         self.signal: str | None = warning.heard[0] if warning.heard else None
         self.cost = self.longest = 0.0  # s, of a checkpoint and of a window
@@ -94,10 +95,12 @@ class Watchman:
 
     def ask(self, now: float, failed: bool) -> int:
         """Return GO_ON, WRITE, STOP, or FAIL if some rank ``failed``, at simulated time ``now`` (ms), the same on all ranks; collective."""
+        return self.communicator.least(FAIL if failed else GO_ON if self.idle else self._wish(now))
+
+    def _wish(self, now: float) -> int:
         clock = time.monotonic()
         self.longest, self.asked = max(self.longest, clock - self.asked), clock
-        mine = STOP if self.signal or self._out_of_time(clock) else WRITE if self._is_due(now, clock) else GO_ON
-        return self.communicator.least(FAIL if failed else mine)
+        return STOP if self.signal or self._out_of_time(clock) else WRITE if self._is_due(now, clock) else GO_ON
 
     def did(self, now: float, seconds: float) -> None:
         """Take notice of a checkpoint that took so long."""

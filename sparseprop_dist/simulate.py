@@ -122,7 +122,7 @@ class Simulation:
         if output is not None and not record:
             raise InputError("output is given although record is false; leave output out, or record the spikes")
         self.until, self._directory, self._network = float(until), None if output is None else Path(output), network
-        self._watchman = Watchman(communicator, checkpoints or Checkpoints(), wall_limit)
+        self._watchman = Watchman(communicator, checkpoints or Checkpoints(), wall_limit, output is None)
         self._output = Output(None, {})
         self._more = {"checkpoints": dataclasses.asdict(self._watchman.checkpoints), "file": None if file is None else str(file)}
         check(network)
@@ -212,8 +212,7 @@ class Simulation:
                     if run.record is not None:
                         run.record.flush()
                     self._report()
-                if self._directory is not None:
-                    self._heed(wish)
+                self._heed(wish)
 
     def _listening(self) -> Any:
         return contextlib.nullcontext() if self._directory is None else self._watchman.listening()
