@@ -203,6 +203,12 @@ REFUSED: list[Case] = [
     toml(
         "large weight", "0.5\ndelay = 1.5", "1e6\ndelay = 1.5", r"weight 1e\+06 mV is too large; at most \S+ mV, \d+ times V_th - V_reset"
     ),
+    toml(
+        "large QIF weight",
+        "",
+        QIF + '[[projections]]\nsource = "exc"\ntarget = "qif"\nrule = "all_to_all"\nweight = -1e7\ndelay = 1.0\n',
+        r"weight 1e\+07 is too large; at most 1e\+06 keeps the digits of V",
+    ),
     toml("indegree", "indegree = 4", MANY_DISTINCT, PLACE + r"indegree is 21, but the source pool has 20 neurons; lower it, or set"),
     toml("unknown population", 'source = "exc"', 'source = "exe"', r'there is no population "exe"; did you mean "exc"\?'),
     toml("empty population", "size = 5", "size = 0", r'population "inh": size is 0; give a whole number of at least 1'),

@@ -34,14 +34,17 @@ from networks import (
 from together_ranks import emitted_together
 
 from sparseprop_dist.build import part as build_part
+from sparseprop_dist.clock import FRAMES
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Normal, Uniform
 from sparseprop_dist.engine import instant, ordered, slab
 from sparseprop_dist.errors import InputError, SimulationError
 from sparseprop_dist.inputs import Poisson, SpikeTrains
 from sparseprop_dist.jit import ENABLED
+from sparseprop_dist.models import protocol
 from sparseprop_dist.models.intfire1 import IntFire1
 from sparseprop_dist.models.lif import LIF
+from sparseprop_dist.models.lif_record import LIMIT
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.rules import AllToAll, FixedIndegree, Pairs
 from sparseprop_dist.simulate import simulate
@@ -518,3 +521,27 @@ def test_models_of_the_oracle_are_those_of_the_network() -> None:
     for preset in (*LIF_ONLY, *QIF_ONLY, *MIXED):
         case = case_of(preset, 2)
         assert list(neurons_of(network_of(case))) == case.neurons
+
+
+def test_what_has_left_its_range_is_found_when_it_is_carried_on() -> None:
+    """QIF: what is no number stays none, and is looked for when the anchor of the frame moves."""
+    network = Network()
+    network.add_population("neurons", 100, QIF(V_m=np.linspace(-1.0, 0.5, 100)))
+    part = session_of(network, Run(instant)).part
+    part.model.r[70] = np.nan
+    starts = [k << part.slab_bits for k in range(2 << FRAMES)]
+    found = [protocol.carry(part.model, 0, 100, start) for start in starts]
+    assert [k for k, culprit in enumerate(found) if culprit >= 0] == [(1 << FRAMES) - 1, (2 << FRAMES) - 1]
+    assert set(found) == {-1, 70}
+
+
+@pytest.mark.parametrize("far", [LIMIT, -LIMIT, LIMIT - 1, 1 - LIMIT])
+def test_a_state_beyond_the_limit_is_found_when_it_is_carried_on(far: int) -> None:
+    """LIF, all alike; those around it, which are carried another way, are where they would be with it."""
+    network = Network()
+    network.add_population("neurons", 200, LIF(V_m=Uniform(-70.0, -55.0)))
+    model, same = (session_of(network, Run(instant)).part.model for _ in range(2))
+    model.y[150] = far
+    assert protocol.carry(same, 0, 200, 0) == -1
+    assert protocol.carry(model, 0, 200, 0) == (150 if abs(far) == LIMIT else -1)
+    assert (np.delete(model.y, 150) == np.delete(same.y, 150)).all()

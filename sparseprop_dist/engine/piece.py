@@ -4,6 +4,8 @@ Owns the counters NOW, BLOCK and PIECE. A piece lies in one slab and is at most 
 known when it begins.
 """
 
+import numpy as np
+
 from ..errors import OK, STATE_OVERFLOW
 from ..jit import inner
 from ..models.protocol import beyond, carry
@@ -23,14 +25,16 @@ def begin(counters, until, slab_bits, piece_bits):
 
 @inner
 def settle(model, first, n, start, b, slab_bits, counters, checked=True):
-    """Check the states of neurons that are through the piece (at a slab's end at least), and carry them into the next slab if it ends with
-    this one."""
-    culprit = beyond(model, first, n) if checked or b == 1 << slab_bits else -1
+    """Carry the states of neurons that are through the piece into the next slab, if the slab ends with it, which checks them, too;
+    ``checked`` does at the end of any piece."""
+    culprit = np.int64(-1)
+    if b == 1 << slab_bits:
+        culprit = carry(model, first, n, start)
+    elif checked:
+        culprit = beyond(model, first, n)
     if culprit >= 0:
         counters[Counter.CULPRIT] = first + culprit
         return STATE_OVERFLOW
-    if b == 1 << slab_bits:
-        carry(model, first, n, start)
     return OK
 
 

@@ -185,6 +185,7 @@ def _beyond(model, first, n):
 
 @implements(carry, FlowRecord)
 def _carry(model, first, n, start):
+    culprit = beyond(model, first, n)
     for i in range(first, first + n):
         s, y = model.kind[i], model.y[i]
         if model.release[i] != FREE:
@@ -193,6 +194,7 @@ def _carry(model, first, n, start):
             y += model.slab << model.sets[s, FINENESS]
             p = stretch_of(model, s, y)
             model.y[i] = SUNK if model.stretches[p, X_SINKS] != 0 and y > model.stretches[p, X_HIGH] else min(y, model.stretches[p, X_STOP])
+    return culprit
 
 
 @implements(potential, FlowRecord)

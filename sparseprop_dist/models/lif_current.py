@@ -152,12 +152,13 @@ pass_on(DrivenLIFRecord, "lif", save, restore, beyond, fetch, is_resting, mark, 
 
 @implements(carry, DrivenLIFRecord)
 def _carry(model, first, n, start):
-    c = common(model.curves, model.currents, model.kind[first : first + n], start)
+    c, culprit = common(model.curves, model.currents, model.kind[first : first + n], start), np.int64(-1)
     if c >= 0:
-        carry_of(model.lif, first, n, whole(model.curves, c))
-    else:
-        for i in range(first, first + n):
-            carry_of(model.lif, i, 1, whole(model.curves, np.int64(model.kind[i])))
+        return carry_of(model.lif, first, n, whole(model.curves, c))
+    for i in range(first, first + n):
+        far = carry_of(model.lif, i, 1, whole(model.curves, np.int64(model.kind[i])))
+        culprit = i - first if far >= 0 else culprit
+    return culprit
 
 
 @implements(potential, DrivenLIFRecord)

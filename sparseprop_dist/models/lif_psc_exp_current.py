@@ -156,12 +156,14 @@ def _act(model, i, start, offset):
 
 @implements(carry, DrivenLIFPscExpRecord)
 def _carry(model, first, n, start):
+    culprit = beyond(model.psc, first, n)
     c = common(model.curves, model.currents, model.kind[first : first + n], start)
     if c >= 0:
         carry_of(model.psc, first, n, whole(model.curves, c))
     else:
         for i in range(first, first + n):
             carry_of(model.psc, i, 1, whole(model.curves, np.int64(model.kind[i])))
+    return culprit
 
 
 @implements(potential, DrivenLIFPscExpRecord)

@@ -300,7 +300,9 @@ def carry_of(model, first, n, drive):
 
 @implements(carry, LIFPscExpRecord)
 def _carry(model, first, n, start):
+    culprit = beyond(model, first, n)
     carry_of(model, first, n, -0.0)
+    return culprit
 
 
 @implements(potential, LIFPscExpRecord)

@@ -265,23 +265,29 @@ def _beyond(model, first, n):
 
 @merged
 def _decay_alike(y, factor, drift):
-    """Set ``y`` to ``rint(y factor + drift)``. No instruction before AVX-512 turns integers into floats four at a time: where all of a
-    stretch are below 2^50 in size, the low bits of a float near 3 * 2^51 are the integer, and its addition rounds as `rint` does."""
+    """Set ``y`` to ``rint(y factor + drift)``; return a k whose state was beyond LIMIT, or -1. No instruction before AVX-512 turns integers
+    into floats four at a time: where all of a stretch are below 2^50 in size, the low bits of a float near 3 * 2^51 are the integer, and
+    its addition rounds as `rint` does."""
+    culprit = np.int64(-1)
     for begin in range(0, y.size, STRETCH):
         part, outside = y[begin : begin + STRETCH], np.int64(abs(drift) >= NEAR)
         for k in range(part.size):
             outside |= (part[k] + NEAR) >> (NEAR_BITS + 1)
         if outside:
             for k in range(part.size):
+                culprit = np.int64(begin + k) if abs(part[k]) >= LIMIT else culprit
                 part[k] = np.int64(np.rint(part[k] * factor + drift))
         else:
             for k in range(part.size):
                 part[k] = float_bits((bits_float(part[k] + MIDDLE_BITS) - MIDDLE) * factor + drift + MIDDLE) - MIDDLE_BITS
+    return culprit
 
 
 @inner
 def carry_of(model, first, n, drive):
     """As `carry`, of neurons to whose state a current added ``drive`` (quanta) in the slab."""
+    alike = model.rests == 0 and model.various == 0
+    culprit = np.int64(-1) if alike else np.int64(beyond(model, first, n))
     y, decay, slope = model.y[first : first + n], model.decay[first : first + n], model.slope[first : first + n]
     if model.rests:
         release, keep = model.release[first : first + n], model.keep[first : first + n]
@@ -293,12 +299,13 @@ def carry_of(model, first, n, drive):
         for k in range(n):
             y[k] = np.int64(np.rint(y[k] * decay[k] + (slope[k] * (2.0 * model.half) + drive * decay[k])))
     else:
-        _decay_alike(y, decay[0], slope[0] * (2.0 * model.half) + drive * decay[0])
+        culprit = _decay_alike(y, decay[0], slope[0] * (2.0 * model.half) + drive * decay[0])
+    return culprit
 
 
 @implements(carry, LIFRecord)
 def _carry(model, first, n, start):
-    carry_of(model, first, n, 0.0)
+    return carry_of(model, first, n, 0.0)
 
 
 @implements(potential, LIFRecord)

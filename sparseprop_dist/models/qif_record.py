@@ -18,6 +18,7 @@ import numpy as np
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.clock import FRAMES, TICK, ticks
 from sparseprop_dist.elementary import PI, atan, atanh, cos_and_sinc, sin_cos, sinh_cosh
+from sparseprop_dist.errors import InputError
 from sparseprop_dist.jit import bits_float, float_bits, implements, inline, merged, njit, prefetch
 from sparseprop_dist.models.parameters import differ
 from sparseprop_dist.models.protocol import (
@@ -25,8 +26,6 @@ from sparseprop_dist.models.protocol import (
     NEVER,
     NOTHING,
     act,
-    beyond,
-    carry,
     fetch,
     is_resting,
     mark,
@@ -44,6 +43,8 @@ NEAR = 64.0
 """Ticks (6e-11 ms): a crossing this close to the last spike is that spike. V leaves -inf in no time, but cannot come to threshold again."""
 SHORT = 1 / 4
 """Reach of `cos_and_sinc`."""
+HEAVIEST = 1e6
+"""Largest weight: the determinant of the map of an input, 1, is a difference of squares of w c S."""
 MOST = 1e150
 """Stands for infinite r: the projective point at V(anchor) = inf."""
 
@@ -132,7 +133,9 @@ class QIFRecord(NamedTuple):
         return 1 + same(self.threshold, self.reset, self.refractory) if same(self.rate, self.drive) else 0
 
     def largest_increment(self, start: int, stop: int, weight: float) -> float:
-        """Return 0: no input is too large for a float64."""
+        """Return 0, since inputs are not added, and refuse a weight that would take the digits of V."""
+        if abs(weight) > HEAVIEST:
+            raise InputError(f"weight {weight:g} is too large; at most {HEAVIEST:g} keeps the digits of V")
         return 0.0
 
     def keep_origin(self, shift: int) -> None:
@@ -284,36 +287,6 @@ def _restore(model, i, copy, k):
     model.r[i], model.last[i] = bits_float(copy[0, k]), copy[2, k]
     if model.rests:
         model.release[i] = copy[1, k]
-
-
-@implements(beyond, QIFRecord)
-def _beyond(model, first, n):
-    r, none = model.r[first : first + n], np.int64(0)
-    for k in range(n):
-        none |= np.int64(r[k] != r[k])
-    culprit = -1
-    for k in range(n if none else 0):
-        culprit = k if np.isnan(r[k]) else culprit
-    return culprit
-
-
-@merged
-def _carry_alike(r, c, s, i_s):
-    for k in range(r.size):
-        r[k] = min(max((r[k] * c + i_s) / (c - r[k] * s), -MOST), MOST)
-
-
-@implements(carry, QIFRecord)
-def _carry(model, first, n, start):
-    if ((start >> model.slab_bits) & model.group) != model.group:
-        return
-    if model.various == 0:
-        _carry_alike(model.r[first : first + n], model.turn_c[0], model.turn_s[0], model.drive[0] * model.turn_s[0])
-        return
-    r, drive, turn_c, turn_s = model.r[first:], model.drive[first:], model.turn_c[first:], model.turn_s[first:]
-    for k in range(n):
-        c, s = turn_c[k], turn_s[k]
-        r[k] = min(max((r[k] * c + drive[k] * s) / (c - r[k] * s), -MOST), MOST)
 
 
 @implements(potential, QIFRecord)
