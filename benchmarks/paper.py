@@ -124,8 +124,9 @@ def potentials(model, start, offset, out):
 def run(session: Session, duration: int) -> list[np.ndarray]:
     """Advance by so many ms, in windows as `simulate` does; return the spikes of each."""
     out, end = [], session.now + (duration << TICK_BITS)
+    window = longest_window(int(session.part.blocks.first[-1]), session.part.n_synapses)
     while session.now < end:
-        out.append(session.advance(min(end, session.now + longest_window(int(session.part.blocks.first[-1])))))
+        out.append(session.advance(min(end, session.now + window)))
         session.forget()
     return out
 

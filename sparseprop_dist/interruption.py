@@ -5,6 +5,7 @@ Owns the handlers of signals while a run goes on. Ranks ask together, once a win
 
 import contextlib
 import dataclasses
+import math
 import signal
 import threading
 import time
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import warning
+from .clock import TICK_BITS
 from .errors import InputError
 from .exchange import Alone
 
-GO_ON, WRITE, STOP, FAIL = 0, -1, -2, -3
+GO_ON, WRITE, STOP = 0, -1, -2
 """What ranks ask for; the smallest is done."""
 MARGIN = 2.0
 """Times the last checkpoint, and the longest window, that a run leaves before the end of its wall time."""
@@ -57,11 +59,10 @@ def changed(checkpoints: Checkpoints | None, **given: Any) -> Checkpoints:
 class Watchman:
     """Asked once a window whether to go on."""
 
-    def __init__(self, communicator: Alone, checkpoints: Checkpoints, wall_limit: float | None, idle: bool) -> None:
-        """``idle``: the run has no directory, and nothing to write a checkpoint to."""
+    def __init__(self, communicator: Alone, checkpoints: Checkpoints, wall_limit: float | None) -> None:
         if wall_limit is not None and not (isinstance(wall_limit, int | float) and wall_limit > 0.0):
             raise InputError(f"wall_limit is {wall_limit!r}; give a number of s above 0")
-        self.communicator, self.checkpoints, self.wall_limit, self.idle = communicator, checkpoints, wall_limit, idle
+        self.communicator, self.checkpoints, self.wall_limit = communicator, checkpoints, wall_limit
         self.begun = self.written = self.asked = time.monotonic()
         self.signal: str | None = warning.heard[0] if warning.heard else None
         self.cost = self.longest = 0.0  # s, of a checkpoint and of a window
@@ -93,14 +94,16 @@ class Watchman:
         self.next = None if every is None else (now // every + 1) * every
         self.written = self.asked = time.monotonic()
 
-    def ask(self, now: float, failed: bool) -> int:
-        """Return GO_ON, WRITE, STOP, or FAIL if some rank ``failed``, at simulated time ``now`` (ms), the same on all ranks; collective."""
-        return self.communicator.least(FAIL if failed else GO_ON if self.idle else self._wish(now))
+    def cut(self, now: int, until: int) -> int:
+        """Return where a window from tick ``now`` to ``until`` ends: before, if a checkpoint is due before."""
+        return until if self.next is None else min(until, max(now + 1, math.ceil(self.next * 2.0**TICK_BITS)))
 
-    def _wish(self, now: float) -> int:
+    def ask(self, now: float) -> int:
+        """Return GO_ON, WRITE or STOP at simulated time ``now`` (ms), the same on all ranks; collective."""
         clock = time.monotonic()
         self.longest, self.asked = max(self.longest, clock - self.asked), clock
-        return STOP if self.signal or self._out_of_time(clock) else WRITE if self._is_due(now, clock) else GO_ON
+        mine = STOP if self.signal or self._out_of_time(clock) else WRITE if self._is_due(now, clock) else GO_ON
+        return self.communicator.least(mine)
 
     def did(self, now: float, seconds: float) -> None:
         """Take notice of a checkpoint that took so long."""

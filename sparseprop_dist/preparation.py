@@ -37,6 +37,8 @@ LONGEST_WINDOW = 1 << (TICK_BITS + 4)
 FEW, MOST_LONGER = 1 << 18, 8
 """With fewer neurons a window may be longer, by a factor of at most two to the second (4 s): what it costs by itself, 30 us and in
 `simulate` 60, is then 3 % of the networks of docs/paper.md (with 1 << 16, 15 % of that of 10,000 neurons)."""
+DENSE = 1024
+"""Synapses that count as a neuron: where each has more, windows of so many neurons would take seconds, and a signal would wait."""
 
 
 @dataclass
@@ -57,6 +59,7 @@ class Run:
     recorder: Recorder = field(init=False)
     gids: np.ndarray = field(init=False)  # int64, of the own neurons, by local index
     trains: tuple[np.ndarray, np.ndarray] = field(init=False)  # times (ms) and gids of all spikes of spike sources
+    failure: SimulationError | None = None  # of any rank; ranks stand at different times after it
     tape: Any = None  # keeps the log of the run, where its gradients are wanted
     n_spikes: int = 0
     before: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
@@ -119,7 +122,7 @@ def prepare(communicator: Alone, network: Network, window: float | None, schedul
     reach = -communicator.least(-int(part.synapses.reach[recurrent].max(initial=0)))
     times, gids = _trains(lowered)
     session = Session(part, SCHEDULES[schedule], min(part.piece_bits, shortest.bit_length() - 1), times, gids, reach=reach)
-    length, statistics = _window(window, crossing, part.slab_bits, network.n_neurons), Statistics(division.n_owned(communicator.rank))
+    length, statistics = _window(window, crossing, part.slab_bits, network), Statistics(division.n_owned(communicator.rank))
     together = None
     if isinstance(communicator, Ranks) and any(is_instant(lowered, projection) for projection in lowered.projections):
         if schedule != "instant":
@@ -151,16 +154,17 @@ def _crossing_delay(part: Part, remote: np.ndarray) -> int:
     return least
 
 
-def longest_window(n_neurons: int) -> int:
-    """Return the ticks of a window of a network of so many neurons, at most: a power of two."""
-    return LONGEST_WINDOW << min(max(0, (FEW // max(n_neurons, 1)).bit_length() - 1), MOST_LONGER)
+def longest_window(n_neurons: int, n_synapses: float) -> int:
+    """Return the ticks of a window of a network of this size, at most: a power of two."""
+    times = int(FEW / max(n_neurons, n_synapses / DENSE, 1.0))
+    return LONGEST_WINDOW << min(max(0, times.bit_length() - 1), MOST_LONGER)
 
 
-def _window(asked: float | None, crossing: int, slab_bits: int, n_neurons: int) -> int:
+def _window(asked: float | None, crossing: int, slab_bits: int, network: Network) -> int:
     """Return the length of a window in ticks: whole slabs where there is room for one."""
     if asked is not None:
         return max(1, min(round(asked * 2.0**TICK_BITS), crossing))
-    longest = min(crossing, longest_window(n_neurons))
+    longest = min(crossing, longest_window(network.n_neurons, sum(map(network.expected_synapses, network.projections))))
     return longest >> slab_bits << slab_bits or 1 << (longest.bit_length() - 1)
 
 

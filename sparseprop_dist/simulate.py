@@ -23,7 +23,7 @@ from .errors import InputError, Interrupted, SimulationError
 from .exchange import Alone, agreed, world
 from .fingerprint import fingerprint
 from .heartbeat import FINISHED, STOPPED, Heartbeat
-from .interruption import FAIL, STOP, WRITE, Checkpoints, Watchman
+from .interruption import STOP, WRITE, Checkpoints, Watchman
 from .output import Output, gathered, new_output
 from .plan import check, check_memory
 from .preparation import Run, check_arguments, prepare, schedule_of, warm, warn_of_idle_ranks
@@ -122,7 +122,7 @@ class Simulation:
         if output is not None and not record:
             raise InputError("output is given although record is false; leave output out, or record the spikes")
         self.until, self._directory, self._network = float(until), None if output is None else Path(output), network
-        self._watchman = Watchman(communicator, checkpoints or Checkpoints(), wall_limit, output is None)
+        self._watchman = Watchman(communicator, checkpoints or Checkpoints(), wall_limit)
         self._output = Output(None, {})
         self._more = {"checkpoints": dataclasses.asdict(self._watchman.checkpoints), "file": None if file is None else str(file)}
         check(network)
@@ -204,15 +204,15 @@ class Simulation:
         every = report_every(run, end)
         with self._listening():
             while run.session.now < end:
-                failure = window_to(run, min((run.session.now // run.window + 1) * run.window, end), last)
-                if (wish := self._watchman.ask(self.now, failure is not None)) == FAIL:
-                    self._communicator.agree(failure)
+                now = run.session.now
+                window_to(run, self._watchman.cut(now, min((now // run.window + 1) * run.window, end)), last)
                 self._windows += 1
                 if self._windows % every == 0:
                     if run.record is not None:
                         run.record.flush()
                     self._report()
-                self._heed(wish)
+                if self._directory is not None:
+                    self._heed(self._watchman.ask(self.now))
 
     def _listening(self) -> Any:
         return contextlib.nullcontext() if self._directory is None else self._watchman.listening()

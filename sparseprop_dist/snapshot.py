@@ -29,6 +29,8 @@ def _any(first: int, stop: int) -> bool:
 def take(run: Run) -> tuple[Arrays, dict[str, Any]]:
     """Return the arrays of this rank, and what all ranks have alike, as JSON values. All complete chunks of spikes must be written."""
     assert run.record is not None
+    if run.failure is not None:
+        raise run.failure
     session, statistics = run.session, run.statistics
     flying = session.flying()
     flying = flying[np.isin(flying["gid"], run.gids)]

@@ -207,7 +207,7 @@ REFUSED: list[Case] = [
         "large QIF weight",
         "",
         QIF + '[[projections]]\nsource = "exc"\ntarget = "qif"\nrule = "all_to_all"\nweight = -1e7\ndelay = 1.0\n',
-        r"weight 1e\+07 is too large; at most 1e\+06 keeps the digits of V",
+        r"weight 1e\+07 is too large; at most 10000 keeps the digits of V",
     ),
     toml("indegree", "indegree = 4", MANY_DISTINCT, PLACE + r"indegree is 21, but the source pool has 20 neurons; lower it, or set"),
     toml("unknown population", 'source = "exc"', 'source = "exe"', r'there is no population "exe"; did you mean "exc"\?'),

@@ -14,6 +14,7 @@ from described import DESCRIBED
 
 import sparseprop_dist as sp
 from sparseprop_dist import checkpoint, sampling, store
+from sparseprop_dist.clock import TICK_BITS
 from sparseprop_dist.examples import paper_network
 from sparseprop_dist.heartbeat import status
 from sparseprop_dist.resume import resumed
@@ -133,6 +134,17 @@ def test_two_runs_in_one_directory(tmp_path, network):
             sp.resume(tmp_path / "run")
         assert status(tmp_path / "run")["state"] == "running"
     assert status(tmp_path / "run")["state"] == "dead"
+
+
+def test_checkpoints_are_written_when_they_are_due(tmp_path):
+    """However long a window of few neurons may be: it ends there, and no spike depends on it."""
+    network = sp.Network()
+    network.add_population("few", 3, sp.LIF(I_e=600.0))
+    every = sp.Checkpoints(every=100.1, keep=20)
+    found = sp.simulate(network, 1000.0, output=tmp_path / "run", checkpoints=every)
+    written = [int(folder.name) * 2.0**-TICK_BITS for folder in sorted((tmp_path / "run" / "checkpoints").iterdir())]
+    assert written == pytest.approx([*(100.1 * np.arange(1, 10)), 1000.0], abs=1e-9)
+    assert found.spikes.times[:].tolist() == sp.simulate(network, 1000.0).spikes.times[:].tolist()
 
 
 def files_of(folder: Path) -> list[Path]:

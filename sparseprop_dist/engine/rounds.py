@@ -132,6 +132,7 @@ def _settle(w, piece, wire, slab_bits):
                 status = _close_piece(w, piece, wire, slab_bits)
             else:
                 c[Counter.BLOCK] = 2
+                c[Counter.ROUNDS] -= 1  # it was none of a window
             continue
         what, status = _next(w, piece), np.int64(ONLY_IN_ORDER)
         if c[Counter.APART] != NONE:

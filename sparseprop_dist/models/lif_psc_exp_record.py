@@ -283,7 +283,7 @@ def _decayed(charge, decay):
 
 @inner
 def carry_of(model, first, n, drive):
-    """As `carry`, of neurons to whose ``v`` a current added ``drive`` (quanta) in the slab."""
+    """Carry, as `carry`, neurons to whose ``v`` a current added ``drive`` (quanta) in the slab."""
     v, x, y = model.v[first : first + n], model.x[first : first + n], model.y[first : first + n]
     decay, feed_ex, feed_in = model.decay[first : first + n], model.feed_ex[first : first + n], model.feed_in[first : first + n]
     for k in range(n):

@@ -71,7 +71,7 @@ def beyond(model, first, n):
 @protocol
 def carry(model, first, n, start):
     """Carry the state of these neurons from the frame of the slab that starts at ``start`` into that of the next; return what `beyond` says
-    of them, or -1 in a slab after which a model does not look: what left its range stays out of it."""
+    of them, or -1 after a slab in which a model does not look."""
     raise NotImplementedError
 
 

@@ -43,8 +43,9 @@ NEAR = 64.0
 """Ticks (6e-11 ms): a crossing this close to the last spike is that spike. V leaves -inf in no time, but cannot come to threshold again."""
 SHORT = 1 / 4
 """Reach of `cos_and_sinc`."""
-HEAVIEST = 1e6
-"""Largest weight: the determinant of the map of an input, 1, is a difference of squares of w c S."""
+HEAVIEST = 1e4
+"""Largest weight: the determinant of the map of an input, 1, is a difference of squares of w c S, and one at the tick of a spike, which
+leaves r as it is but for rounding, must not move that spike by NEAR."""
 MOST = 1e150
 """Stands for infinite r: the projective point at V(anchor) = inf."""
 

@@ -218,7 +218,7 @@ def _carry_each(model, first, n):
 
 @implements(carry, QIFRecord)
 def _carry(model, first, n, start):
-    # what is no number stays none: looked for at the end of each slab it cost 10 to 18 ns a spike
+    # no weight that is allowed makes an r that is no number; looking for one at the end of each slab cost 10 to 18 ns a spike
     if ((start >> model.slab_bits) & model.group) != model.group:
         return np.int64(-1)
     culprit = np.int64(beyond(model, first, n))
