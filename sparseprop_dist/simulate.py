@@ -157,7 +157,8 @@ class Simulation:
             put(run, found.record["common"], found.parts)
             self._wall, self._files = found.record["wall"], found.record["files"]
         self._heart = Heartbeat(self._directory if communicator.rank == 0 else None, self.until, communicator.size)
-        self._watchman.begin(self.now)
+        if self._directory is not None:
+            self._watchman.begin(self.now)
         self._windows, self._from = 0, self.now
         self._begun = time.monotonic()
         self._report()

@@ -137,14 +137,14 @@ def test_two_runs_in_one_directory(tmp_path, network):
 
 
 def test_checkpoints_are_written_when_they_are_due(tmp_path):
-    """However long a window of few neurons may be: it ends there, and no spike depends on it."""
+    """However long a window of few neurons may be: it ends there, and no spike depends on it. Without a directory none is due."""
     network = sp.Network()
     network.add_population("few", 3, sp.LIF(I_e=600.0))
     every = sp.Checkpoints(every=100.1, keep=20)
     found = sp.simulate(network, 1000.0, output=tmp_path / "run", checkpoints=every)
     written = [int(folder.name) * 2.0**-TICK_BITS for folder in sorted((tmp_path / "run" / "checkpoints").iterdir())]
     assert written == pytest.approx([*(100.1 * np.arange(1, 10)), 1000.0], abs=1e-9)
-    assert found.spikes.times[:].tolist() == sp.simulate(network, 1000.0).spikes.times[:].tolist()
+    assert found.spikes.times[:].tolist() == sp.simulate(network, 1000.0, checkpoints=every).spikes.times[:].tolist()
 
 
 def files_of(folder: Path) -> list[Path]:
