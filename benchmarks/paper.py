@@ -29,6 +29,7 @@ from sparseprop_dist.clock import TICK, TICK_BITS
 from sparseprop_dist.engine import instant
 from sparseprop_dist.engine.session import Session
 from sparseprop_dist.examples import MODELS, balanced_network, paper_network
+from sparseprop_dist.gaps import GAP_BYTES, next_target
 from sparseprop_dist.jit import njit, prefetch
 from sparseprop_dist.models.protocol import potential
 from sparseprop_dist.partition import partition
@@ -84,13 +85,17 @@ def session_of(network: sp.Network) -> Session:
 
 
 def rows_of(part: Part, n_neurons: int) -> Rows:
-    """Return the rows as the engine has them, those of several projections or blocks merged; nothing is copied where there is one."""
+    """Return the rows as the engine has them, but with targets for gaps, those of several projections or blocks merged; nothing is copied
+    where there is one that has targets."""
     synapses, blocks = part.synapses, part.blocks
     found = []
     for p, block in zip(*np.nonzero(synapses.index >= 0), strict=True):
         n_rows = int(synapses.range_stop[p] - synapses.range_first[p])
         pointers = synapses.row_ptr[synapses.index[p, block] :][: n_rows + 1]
-        targets = synapses.words32[synapses.base[p, block] :][: int(pointers[-1])]
+        targets = synapses.targets[synapses.base[p, block] :][: int(pointers[-1])]
+        if targets.itemsize == GAP_BYTES:
+            targets = np.empty(len(words := targets), np.uint32)
+            write_targets(pointers, words, targets)
         found.append((int(synapses.range_first[p]), pointers, targets, int(blocks.gid[block])))
     if len(found) == 1:
         return Rows(found[0][1], found[0][2])
@@ -98,6 +103,16 @@ def rows_of(part: Part, n_neurons: int) -> Rows:
     target = np.concatenate([targets + np.uint32(gid) for _, _, targets, gid in found])
     ends = np.cumsum(np.bincount(source, minlength=n_neurons))
     return Rows(np.concatenate([[0], ends]), target[np.argsort(source, kind="stable")])
+
+
+@njit
+def write_targets(pointers, words, out):
+    """Write the targets of words that are gaps."""
+    for i in range(pointers.size - 1):
+        target = np.uint64(0)
+        for q in range(pointers[i], pointers[i + 1]):
+            target = next_target(words, q, target)
+            out[q] = target
 
 
 @njit

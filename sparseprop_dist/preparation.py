@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .build import Numbered, Part, build
-from .build.part import in_bulk, is_instant, lower
+from .build.instant import is_instant
+from .build.part import in_bulk, lower
 from .clock import TICK, TICK_BITS
 from .description import Network
 from .engine import instant, ordered, slab

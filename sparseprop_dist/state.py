@@ -18,7 +18,7 @@ NO_TRIGGER = -(1 << 62)
 TARGET_BITS = 22
 """Low bits of the key of an arrival, ``offset << TARGET_BITS | target``, that hold the target inside its block."""
 
-CONSTANT, DELAYED_32, DELAYED_64, WIDE = 0, 1, 2, 3
+CONSTANT, DELAYED_32, DELAYED_64, WIDE, GAPS = 0, 1, 2, 3, 4
 """Kinds of rows: uint16 targets with one delay; words ``delay << block_bits | target`` of 32 or 64 bits, sorted; uint32 targets with one
 delay, which may be 0."""
 
@@ -103,6 +103,7 @@ class Synapses(NamedTuple):
     words16: np.ndarray  # uint16
     words32: np.ndarray  # uint32
     words64: np.ndarray  # uint64
+    targets: np.ndarray  # uint32 or uint16, words of the rows without delay: `words32`, or gaps, see `gaps`
     weights: np.ndarray  # float64, mV
     tract: np.ndarray  # int64 (T, Tract.SIZE), rows without delay, as `Tract` has them, by stretch of gids, pathway and block
     tract_ptr: np.ndarray  # int64 (stretches + 1,), tracts of each stretch

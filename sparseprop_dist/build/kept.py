@@ -29,10 +29,11 @@ class _Seen(NamedTuple):
 
 
 class Numbered:
-    """How the synapses of a rank are built: those of the projections at ``numbered`` (places in the lowered network) keep their numbers."""
+    """How the synapses of a rank are built: those of the projections at ``numbered`` (places in the lowered network) keep their numbers;
+    with ``gaps``, rows without delay may have gaps for targets, which the backward sweep does not read."""
 
-    def __init__(self, numbered: frozenset[int] = frozenset()) -> None:
-        self.numbered = numbered
+    def __init__(self, numbered: frozenset[int] = frozenset(), gaps: bool = False) -> None:
+        self.numbered, self.gaps = numbered, gaps
 
     def synapses(self, network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> Built:
         """Return the synapses of a rank, see `build_synapses`.
@@ -46,7 +47,7 @@ class Numbered:
             projection = network.projections[place]
             if (n := n_numbered(network, projection)) >= 1 << 40:
                 raise InputError(f"{projection}: {n} synapses are too many for a gradient each; give weight or delay as one number")
-        return build_synapses(network, shares, blocks, bulk, self.numbered)
+        return build_synapses(network, shares, blocks, bulk, self.numbered, self.gaps)
 
 
 class Kept(Numbered):

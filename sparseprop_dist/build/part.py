@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..clock import FRAME_REACH, MAX_PIECE_BITS, PIECES, TICK, TICK_BITS, long_slab_bits, slab_bits
-from ..description import Network, Projection
+from ..description import Network
 from ..distributions import Distribution
 from ..errors import InputError
 from ..inputs import Current, SpikeTrains
@@ -17,6 +17,7 @@ from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
 from .drive import build_drive
+from .instant import is_instant
 from .kept import Numbered
 from .neurons import build_neurons, member
 
@@ -70,17 +71,6 @@ def smallest_tau(network: Network) -> float:
 def _models(network: Network) -> list[Model]:
     """Return the models of the neurons of a network, lowered."""
     return [population.model.lowered() for population in network.populations if not isinstance(population.model, SpikeTrains)]
-
-
-def is_instant(network: Network, projection: Projection) -> bool:
-    """Return whether a projection has no delay."""
-    between_neurons = not all(network.population(name).is_source for name in projection.sources)
-    return (
-        between_neurons
-        and not isinstance(projection.delay, Distribution)
-        and np.size(projection.delay) > 0
-        and not np.any(projection.delay)
-    )
 
 
 def in_bulk(network: Network) -> bool:
@@ -144,7 +134,7 @@ def build(network: Network, partition: Partition, rank: int, kept: Numbered | No
         least = 2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH
         raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {least:.2g} ms can be resolved")
     model, blocks = build_neurons(network, shares, bits, block_bits(network), bulk)
-    built = (kept or Numbered()).synapses(network, shares, blocks, bulk)
+    built = (kept or Numbered(gaps=True)).synapses(network, shares, blocks, bulk)
     drive, largest_drive = build_drive(network, shares, blocks, bits)
     weights = np.maximum(built.largest, largest_drive)
     increments = np.zeros(len(blocks.gid))

@@ -5,24 +5,33 @@ Owns the order in a row: targets as they come, or words sorted by delay.
 
 import numpy as np
 
+from ..gaps import next_target
 from ..jit import inner, njit
 
 
 @njit
-def count(ptr, sources, start, first, index, row_ptr):
-    """Count the words of rows: of targets from ``start`` on, whose sources are ``sources[ptr[t] : ptr[t + 1]]``."""
+def count(ptr, sources, start, first, index, row_ptr, before):
+    """Count the words of rows: of targets from ``start`` on, whose sources are ``sources[ptr[t] : ptr[t + 1]]``. Where ``before`` holds the
+    target of the last word of each row, or 0, return the widest gap."""
+    widest = np.int64(0)
     block = np.searchsorted(first, start, side="right") - 1
     for t in range(ptr.size - 1):
         while first[block + 1] <= start + t:
             block += 1
-        base = index[block] + 1
+        base, target = index[block], start + t - first[block]
         for k in range(ptr[t], ptr[t + 1]):
-            row_ptr[base + sources[k]] += 1
+            r = base + sources[k]
+            row_ptr[r + 1] += 1
+            if before.size:
+                widest = max(widest, target - before[r])
+                before[r] = target
+    return widest
 
 
 @njit
-def fill(ptr, sources, start, first, index, base, weight_base, row_ptr, words, delays, block_bits, weights, out_weights):
-    """Write words; ``row_ptr`` holds where the next word of each row goes, and ends shifted by one row."""
+def fill(ptr, sources, start, first, index, base, weight_base, row_ptr, words, delays, block_bits, weights, out_weights, before):
+    """Write words; ``row_ptr`` holds where the next word of each row goes, and ends shifted by one row. ``before`` as `count`: it is
+    gaps that are written."""
     block = np.searchsorted(first, start, side="right") - 1
     for t in range(ptr.size - 1):
         while first[block + 1] <= start + t:
@@ -32,7 +41,11 @@ def fill(ptr, sources, start, first, index, base, weight_base, row_ptr, words, d
             r = index[block] + sources[k]
             q = row_ptr[r]
             row_ptr[r] = q + 1
-            words[base[block] + q] = target if delays.size == 0 else delays[k] << np.uint64(block_bits) | target
+            if before.size:
+                words[base[block] + q] = target - np.uint64(before[r])
+                before[r] = target
+            else:
+                words[base[block] + q] = target if delays.size == 0 else delays[k] << np.uint64(block_bits) | target
             if weights.size:
                 out_weights[weight_base[block] + q] = weights[k]
 
@@ -73,9 +86,10 @@ def runs(pointers, words):
     """Return the length of the longest run of one target in a row, and of the longest row; a row has its targets in order."""
     most, longest = 0, 0
     for r in range(pointers.size - 1):
-        run = 0
+        run, before = 0, np.uint64(0)
         longest = max(longest, pointers[r + 1] - pointers[r])
         for q in range(pointers[r], pointers[r + 1]):
-            run = run + 1 if q > pointers[r] and words[q] == words[q - 1] else 1
-            most = max(most, run)
+            target = next_target(words, q, before)
+            run = run + 1 if q > pointers[r] and target == before else 1
+            most, before = max(most, run), target
     return most, longest

@@ -11,11 +11,11 @@ from ..connectivity import place_of
 from ..description import Network, Projection
 from ..distributions import PURPOSE_DELAY, PURPOSE_WEIGHT, Distribution
 from ..laws import has_law, law_of, stream_of, values_of
-from ..state import CONSTANT, DRAWN, WIDE, Synapses
+from ..state import CONSTANT, DRAWN, GAPS, WIDE, Synapses
 from .procedural import Limits
 from .rows import runs
 
-ONE_DELAY = (CONSTANT, WIDE)
+ONE_DELAY = (CONSTANT, WIDE, GAPS)
 
 
 class Format(NamedTuple):
@@ -25,9 +25,10 @@ class Format(NamedTuple):
     unit: int  # log2 of the ticks in a unit of delay
     delay: int  # ticks, of all synapses, where they agree
 
-
-INSTANT = Format(WIDE, 0, 0)
-"""Without delay."""
+    @property
+    def is_instant(self) -> bool:
+        """Without delay."""
+        return self.kind in (WIDE, GAPS) and self.delay == 0
 
 
 class Rows(NamedTuple):
@@ -107,7 +108,7 @@ def needs(network: Network, todo: list[Rows], row_ptr: np.ndarray) -> np.ndarray
     """Return of which neurons this rank must be told after a window: those with synapses onto it that have a delay."""
     found = np.zeros(network.n_neurons, bool)
     for rows in todo:
-        if rows.format == INSTANT:
+        if rows.format.is_instant:
             continue
         targets = np.full(rows.n_rows, rows.limits is not None and (rows.places == DRAWN).any())
         for block in np.flatnonzero(rows.places >= 0):

@@ -14,14 +14,16 @@ from ..clock import TICK_BITS, ticks
 from ..connectivity import Incoming, incoming
 from ..description import Network, Projection
 from ..distributions import Distribution
+from ..gaps import WIDEST
 from ..jit import STRIDE
 from ..partition import Share
-from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, NO_ROWS, NOT_STORED, WIDE, Blocks, Synapses, Tract
+from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, GAPS, NO_ROWS, NOT_STORED, WIDE, Blocks, Synapses, Tract
+from .instant import has_gaps, is_instant
 from .procedural import build_drawn, expected, is_drawn, limits
 from .rows import count, fill, sort_rows
-from .stored import INSTANT, ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
+from .stored import ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
 
-WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32}
+WORD_TYPES: dict[int, Any] = {CONSTANT: np.uint16, DELAYED_32: np.uint32, DELAYED_64: np.uint64, WIDE: np.uint32, GAPS: np.uint16}
 
 
 def delay_format(projection: Projection, block_bits: int, bulk: bool = True) -> Format:
@@ -74,10 +76,10 @@ def synapse_values(network: Network, projection: Projection, part: Incoming, nam
 
 
 def _count_rows(
-    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int]
-) -> tuple[list[Rows], np.ndarray, dict[int, int], int]:
-    """The first pass: return the projections with the places of their rows, the row pointers, the number of words of each kind and of
-    weights."""
+    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int], gaps: bool
+) -> tuple[list[Rows], np.ndarray]:
+    """The first pass: return the projections with the numbers of the pointers of their rows, and the pointers. With ``gaps``, rows without
+    delay have these, where they have room."""
     todo: list[Rows] = []
     n_pointers = 0
     for place, projection in enumerate(network.projections):
@@ -98,18 +100,30 @@ def _count_rows(
         none = np.zeros(len(blocks.gid), np.int64)
         todo.append(Rows(projection, form, bool(weighted), index, empty, empty.copy(), n_rows, bounds, place in numbered, none))
     row_ptr = np.zeros(n_pointers, np.int32)
-    n_words = dict.fromkeys(WORD_TYPES, 0)
-    n_weights = 0
-    for rows in todo:
+    before, widest = np.zeros(n_pointers if gaps else 0, np.int32), 0
+    near = [gaps and is_instant(network, rows.projection) for rows in todo]
+    for place, rows in enumerate(todo):
         for _, part in parts(network, rows.projection, shares) if rows.limits is None else ():
-            count(part.ptr, part.sources, part.start, blocks.first, rows.places, row_ptr)
+            own = before if near[place] else before[:0]
+            widest = max(widest, count(part.ptr, part.sources, part.start, blocks.first, rows.places, row_ptr, own))
         for block in np.flatnonzero(rows.places >= 0).tolist():
             pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
             np.cumsum(pointers, out=pointers)
+    if gaps and widest <= WIDEST:
+        todo = [rows._replace(format=rows.format._replace(kind=GAPS)) if near[place] else rows for place, rows in enumerate(todo)]
+    return todo, row_ptr
+
+
+def _place_rows(todo: list[Rows], row_ptr: np.ndarray) -> tuple[dict[int, int], int]:
+    """Say where the words and weights of projections start; return the number of words of each kind and of weights."""
+    n_words, n_weights = dict.fromkeys(WORD_TYPES, 0), 0
+    for rows in todo:
+        for block in np.flatnonzero(rows.places >= 0).tolist():
+            n = int(row_ptr[rows.places[block] + rows.n_rows])
             rows.base[block], rows.weight_base[block] = n_words[rows.format.kind], n_weights
-            n_words[rows.format.kind] += int(pointers[-1])
-            n_weights += int(pointers[-1]) if rows.weighted else 0
-    return todo, row_ptr, n_words, n_weights
+            n_words[rows.format.kind] += n
+            n_weights += n if rows.weighted else 0
+    return n_words, n_weights
 
 
 def _blocks_of(network: Network, projection: Projection, shares: list[Share], blocks: Blocks) -> list[int]:
@@ -128,6 +142,7 @@ def _write_rows(
     """The second pass, of one projection."""
     if rows.limits:
         return
+    before = np.zeros(len(row_ptr) if rows.format.kind == GAPS else 0, np.int32)
     for _, part in parts(network, rows.projection, shares):
         delays = np.empty(0, np.uint64)
         if rows.format.kind not in ONE_DELAY:
@@ -152,6 +167,7 @@ def _write_rows(
             blocks.block_bits,
             own,
             weights,
+            before,
         )
     for block in np.flatnonzero(rows.places >= 0):
         pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
@@ -210,10 +226,13 @@ def _tracts(synapses: Synapses, p: int, r: int) -> list[tuple[int, ...]]:
     return out
 
 
-def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset()) -> Built:
+def build_synapses(
+    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset(), gaps: bool = False
+) -> Built:
     """Return the synapses of a rank; ``bulk``: for the slab schedule; ``numbered``: places of the projections whose synapses keep their
-    numbers, which have a weight each."""
-    todo, row_ptr, n_words, n_weights = _count_rows(network, shares, blocks, bulk, numbered)
+    numbers, which have a weight each; ``gaps``: rows without delay may have gaps for targets."""
+    todo, row_ptr = _count_rows(network, shares, blocks, bulk, numbered, gaps and has_gaps(network, blocks.first[-1] / network.n_neurons))
+    n_words, n_weights = _place_rows(todo, row_ptr)
     # kernels read whole strides: behind the last row there must be as many words that belong to none
     spare = max((rows.limits.longest + 1 for rows in todo if rows.limits and not bulk), default=0)
     words = {kind: np.zeros(n + STRIDE + (spare if kind == WIDE else 0), WORD_TYPES[kind]) for kind, n in n_words.items()}
@@ -225,8 +244,8 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: 
         _write_rows(network, shares, blocks, rows, row_ptr, words[rows.format.kind], weights)
         if rows.numbered:
             numbers[own_weights(rows, row_ptr)] = weights[own_weights(rows, row_ptr)]
-        if rows.format.kind == WIDE and rows.format.delay == 0:
-            rows.repeats[:], row = repeats(rows, row_ptr, words[WIDE])
+        if rows.format.is_instant:
+            rows.repeats[:], row = repeats(rows, row_ptr, words[rows.format.kind])
             longest = max(longest, row)
         delays.append(delay_range(rows, row_ptr, words[rows.format.kind], blocks.block_bits))
     pathways = _pathways(network, todo)
@@ -243,7 +262,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: 
         kind=np.array([rows.format.kind for rows, _, _ in pathways], np.uint8),
         weighted=np.array([rows.weighted for rows, _, _ in pathways], np.uint8),
         train=np.array([train for _, _, train in pathways], np.uint8),
-        instant=np.array([rows.format == INSTANT and not train for rows, _, train in pathways], np.uint8),
+        instant=np.array([rows.format.is_instant and not train for rows, _, train in pathways], np.uint8),
         weight=np.array([one_weight(rows.projection) for rows, _, _ in pathways], np.float64),
         largest=np.zeros(len(pathways)),
         delay=bounds[:, 0].copy(),
@@ -261,6 +280,7 @@ def build_synapses(network: Network, shares: list[Share], blocks: Blocks, bulk: 
         words16=words[CONSTANT],
         words32=words[DELAYED_32] if bulk else words[WIDE],
         words64=words[DELAYED_64],
+        targets=words[GAPS] if n_words[GAPS] else words[WIDE],
         weights=weights,
         tract=np.empty((0, Tract.SIZE), np.int64),
         tract_ptr=np.zeros(2, np.int64),

@@ -113,7 +113,7 @@ def _deliver_tract(w, piece, n, sign, t, gid):
         return np.int64(OK)
     own, last = weights_in(w.synapses, t, begin, stop)
     weights, weight, met = w.synapses.weights[own:last], w.synapses.weight[w.synapses.tract[t, Tract.PATHWAY]], w.scratch.touched
-    at, words = slots.time[n] - piece.start, w.synapses.words32
+    at, words = slots.time[n] - piece.start, w.synapses.targets
     m = inhibit(w.model, first, w.blocks.alike[block], words, begin, stop, weight, weights, sign, piece.start, at, met)
     if m < 0:
         w.counters[Counter.INORDER] = 1
@@ -122,9 +122,9 @@ def _deliver_tract(w, piece, n, sign, t, gid):
     if sign > 0 and w.counters[Counter.ARRIVED] + m > slots.spike.size:
         return np.int64(SLOTS_FULL)
     for k in range(m):
-        slot = slot_of(w, first + np.int64(words[met[k]]))
+        slot = slot_of(w, first + met[2 * k])
         if sign > 0:
-            arrive(w, slot, n, weights[met[k] - begin] if weights.size else weight)
+            arrive(w, slot, n, weights[met[2 * k + 1]] if weights.size else weight)
         anew(w, slot)
     return np.int64(OK)
 

@@ -15,6 +15,7 @@ pieces: all neurons stand at NOW, all spikes before NOW are in flight.
 import numpy as np
 
 from ..errors import CASCADE, OK, STATE_OVERFLOW
+from ..gaps import next_target
 from ..jit import bits_float, inner, njit
 from ..models.protocol import FIRED, NEVER, OVERFLOW, act, own_event, receive, restore, save
 from ..queue import LOCAL_BITS, pop, push
@@ -90,8 +91,10 @@ def _listed(model, blocks, m, now, start, a, b, scratch, flight, train, emitted,
 def _instantly(model, blocks, synapses, p, block, row, now, start, a, b, scratch, emitted, counters, gid, n_heap):
     """Deliver the spike of ``gid`` to a block, without delay; return a status and the new size of the heap."""
     begin, stop = words_of(synapses, blocks, p, block, row)
+    target = np.uint64(0)
     for q in range(begin, stop):
-        i = blocks.first[block] + np.int64(synapses.words32[q])
+        target = next_target(synapses.targets, q, target)
+        i = blocks.first[block] + np.int64(target)
         code = receive(model, i, start, now, weight_of(synapses, p, block, q))
         counters[Counter.RECURRENT] += 1
         if code == OVERFLOW or (code == FIRED and scratch.fired[i] == start + now):

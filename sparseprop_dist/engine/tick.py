@@ -7,6 +7,7 @@ Owns the order inside a tick, and the log by which a tick can be taken back. Spi
 import numpy as np
 
 from ..errors import CASCADE, LOG_FULL, OK, STATE_OVERFLOW
+from ..gaps import next_target
 from ..jit import bits_float, float_bits, inner, merged
 from ..models.protocol import FIRED, OVERFLOW, UNKNOWN, act, mark, own_event, receive, restore, save, strike, strike_back
 from ..queue import LOCAL_BITS, pop, push
@@ -86,13 +87,15 @@ def _log_row(w, piece, p, block, begin, stop, now, weighted):
     if n + stop - begin >= w.log.tick.size:
         return LOG_FULL
     alike, weight = w.blocks.alike[block], w.synapses.weight[p]
-    if not weighted and strike_back(w.model, first, alike, w.synapses.words32, begin, begin, weight, piece.start, now):
+    if not weighted and strike_back(w.model, first, alike, w.synapses.targets, begin, begin, weight, piece.start, now):
         w.log.tick[n], w.log.neuron[n] = piece.start + now, ~block
         w.log.state[0, n], w.log.state[1, n], w.log.state[2, n] = begin, stop, float_bits(weight)
         w.counters[Counter.LOG] = n + 1
         return OK
+    target = np.uint64(0)
     for q in range(begin, stop):
-        _log(w, piece, first + np.int64(w.synapses.words32[q]), now)
+        target = next_target(w.synapses.targets, q, target)
+        _log(w, piece, first + np.int64(target), now)
     return OK
 
 
@@ -109,7 +112,7 @@ def _deliver(w, piece, t, now, gid):
     if status != OK:
         return status
     alike, weight, touched = w.blocks.alike[block], w.synapses.weight[p], w.scratch.touched
-    n = strike(w.model, first, alike, w.synapses.words32, begin, stop, weight, weights, piece.start, now, piece.b, touched)
+    n = strike(w.model, first, alike, w.synapses.targets, begin, stop, weight, weights, piece.start, now, piece.b, touched)
     w.counters[Counter.RECURRENT] += stop - begin
     if n and w.counters[Counter.QUIET]:
         leave(w, piece, now)
@@ -266,7 +269,7 @@ def take_back(w, piece, now):
             w.scratch.own[i, 0] = -1
         else:
             block = ~i
-            first, alike, words = w.blocks.first[block], w.blocks.alike[block], w.synapses.words32
+            first, alike, words = w.blocks.first[block], w.blocks.alike[block], w.synapses.targets
             at = log.tick[n] - piece.start
             strike_back(w.model, first, alike, words, state[0, n], state[1, n], bits_float(state[2, n]), piece.start, at)
     w.counters[Counter.LOG] = n

@@ -10,8 +10,8 @@ from ..jit import merged, prefetch
 from ..state import NOT_STORED, Tract
 from .procedural import words_of
 
-LINE = 16
-"""Words in a line of the cache."""
+LINE = 64
+"""Bytes in a line of the cache."""
 MOST_LINES = 64
 """Lines of a row that are fetched ahead; what follows them the processor finds by itself."""
 
@@ -54,11 +54,12 @@ def fetch_rows(synapses, gid):
         if place == NOT_STORED:
             continue
         begin = np.int64(synapses.row_ptr[place + gid])
-        stop = min(np.int64(synapses.row_ptr[place + gid + 1]), begin + MOST_LINES * LINE)
+        words = LINE // synapses.targets.itemsize
+        stop = min(np.int64(synapses.row_ptr[place + gid + 1]), begin + MOST_LINES * words)
         base, own = tract[t, Tract.BASE], tract[t, Tract.WEIGHT_BASE]
-        for q in range(base + begin, base + stop, LINE):
-            prefetch(synapses.words32, q)
-        for q in range(own + begin, own + (stop if own >= 0 else begin), LINE // 2):
+        for q in range(base + begin, base + stop, words):
+            prefetch(synapses.targets, q)
+        for q in range(own + begin, own + (stop if own >= 0 else begin), LINE // 8):
             prefetch(synapses.weights, q)
 
 

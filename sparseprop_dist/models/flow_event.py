@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sparseprop_dist.gaps import next_target
 from sparseprop_dist.jit import bits_float, float_bits, implements, inner, prefetch
 from sparseprop_dist.models.flow_cells import BELOW_ONE, MANTISSA, ONE
 from sparseprop_dist.models.flow_record import (
@@ -237,15 +238,18 @@ def _inhibit(model, first, words, begin, stop, weight, offset, work):
     cells. Refractory ones may change: their release forgets it."""
     s, y, n = model.kind[first], model.y[first:], np.uint64(stop - begin)
     now, low = offset << model.sets[s, FINENESS], model.bounds[s, LOW]
+    target = np.uint64(0)
     for k in range(n):
-        work[k] = max(y[words[np.uint64(begin) + k]], 0)
+        target = next_target(words, np.uint64(begin) + k, target)
+        work[k] = max(y[target], 0)
     for k in range(n):
         work[k] = float_bits(voltage_at(model, s, work[k] + now) + weight)
     for k in range(n):
         V = bits_float(work[k])
         work[k] = position_of(model, s, V) - now if low <= V else SUNK
+    target = np.uint64(0)
     for k in range(n):
-        target = words[np.uint64(begin) + k]
+        target = next_target(words, np.uint64(begin) + k, target)
         if y[target] >= 0:
             y[target] = work[k]
 
@@ -255,9 +259,9 @@ def _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
     """As `_inhibit`, of an excitatory spike; as `strike`."""
     s, y, release = model.kind[first], model.y[first:], model.release[first:]
     now, at, least = offset << model.sets[s, FINENESS], model.bounds[s, AT], _least(model, first, b)
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
+        target = next_target(words, q, target)
         state = y[target]
         if state < 0:
             continue
@@ -280,9 +284,9 @@ def _excite(model, first, words, begin, stop, weight, start, offset, b, touched)
 def _each(model, first, words, begin, stop, weight, weights, start, offset, b, touched):
     """As `strike`, of any weights to any neurons."""
     y, release, kind = model.y[first:], model.release[first:], model.kind[first:]
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
+        target = next_target(words, q, target)
         s, state = kind[target], y[target]
         own = weights[q - np.uint64(begin)] if weights.size else weight
         if state < 0 or own == 0.0 or release[target] != FREE:

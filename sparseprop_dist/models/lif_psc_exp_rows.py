@@ -6,6 +6,7 @@ quantum, and so bring a crossing a tick nearer.
 
 import numpy as np
 
+from sparseprop_dist.gaps import next_target
 from sparseprop_dist.jit import implements, inner
 from sparseprop_dist.models.lif_psc_exp_flow import ceiling, least_of, lift, may_reach
 from sparseprop_dist.models.lif_psc_exp_record import LIFPscExpRecord, flow_of, jump
@@ -59,9 +60,9 @@ def _strike_alike(model, drive, first, words, begin, stop, weight, start, offset
     v, release = model.v[first:], model.release[first:]
     x, y = model.x[first:], model.y[first:]
     more_x, more_y = (0, own) if inhibits else (own, 0)
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
+        target = next_target(words, q, target)
         x[target] += more_x
         y[target] += more_y
         if release[target] == FREE:
@@ -79,14 +80,15 @@ def strike_of(model, drive, first, alike, words, begin, stop, weight, weights, s
     """As `strike`; ``drive`` is the record that says what lifts V."""
     if alike == 2 and weights.size == 0:
         return _strike_alike(model, drive, first, words, begin, stop, weight, start, offset, b, touched)
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(begin, stop):
-        i = first + np.int64(words[q])
+        target = next_target(words, q, target)
+        i = first + np.int64(target)
         receive(model, i, start, offset, weights[q - begin] if weights.size else weight)
         if model.release[i] == FREE:
             lifted = lift(drive, i, start, offset, b)
             if may_reach(flow_of(model, i), lifted, offset - model.half, np.float64(b - offset)):
-                touched[m] = np.int64(words[q])
+                touched[m] = np.int64(target)
                 m += 1
     return m
 

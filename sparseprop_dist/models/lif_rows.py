@@ -3,17 +3,16 @@
 import numpy as np
 
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter
+from sparseprop_dist.gaps import GAP_BYTES, next_target
 from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
 from sparseprop_dist.models.lif_record import FREE, SLACK, LIFRecord, fire, jump, stand
 from sparseprop_dist.models.protocol import candidates, inhibit, set_apart, strike, strike_back
-from sparseprop_dist.models.row import strike_one
+from sparseprop_dist.models.row import AHEAD, before_ahead, strike_one
 from sparseprop_dist.models.scan import scan
 
 APART = 3 << 61
 """State of a neuron that is set apart. What is delivered meanwhile is less than 2^61 (`engine.slots`): it stays above all others."""
 LEAST_APART = 3 << 60
-AHEAD = np.uint64(16)
-"""Targets ahead of the one at hand whose state is fetched."""
 GUARD = 2.0**-38
 """Part of a threshold that it counts as lower, where neurons that may cross it are looked for: for rounding."""
 
@@ -76,9 +75,9 @@ def _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
     y, release = model.y[first:], model.release[first:]
     threshold = stand(model.threshold[first * model.various], model, first, offset) - SLACK
     least = min(threshold, _least(model, first, offset, b))
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
+        target = next_target(words, q, target)
         v = y[target] + amount
         y[target] = v
         if v >= least and release[target] == FREE:
@@ -102,16 +101,17 @@ def _write_amounts(model, first, alike, words, begin, stop, weight, weights, off
     vector instructions do the rest."""
     n, away, paced = np.uint64(stop - begin), offset - model.half, alike or model.paced
     y, rate, gain = model.y[first:], model.rate[first:], model.gain[first:]
+    target, soon = np.uint64(0), before_ahead(words, begin, stop)
     for k in range(n):
-        soon = np.int64(words[np.uint64(begin) + min(k + AHEAD, n - np.uint64(1))])
-        prefetch(y, soon)
-        target = np.int64(words[np.uint64(begin) + k])
+        soon = next_target(words, np.uint64(begin) + min(k + AHEAD, n - np.uint64(1)), soon)
+        prefetch(y, np.int64(soon))
+        target = next_target(words, np.uint64(begin) + k, target)
         if alike == 0:
-            prefetch(gain, soon)
+            prefetch(gain, np.int64(soon))
         if not paced:
-            prefetch(rate, soon)
+            prefetch(rate, np.int64(soon))
             work[n + k] = float_bits(rate[target])
-        work[k] = float_bits((weights[k] if weights.size else weight) * gain[0 if alike else target])
+        work[k] = float_bits((weights[k] if weights.size else weight) * gain[np.uint64(0) if alike else target])
     if paced:
         grown = exp_frame(away * rate[0])
         for k in range(n):
@@ -128,15 +128,34 @@ def _strike_each(model, first, alike, words, begin, stop, weight, weights, start
     """As `strike`, of any weights to any neurons."""
     _write_amounts(model, first, alike, words, begin, stop, weight, weights, offset, touched)
     y = model.y[first:]
-    m = np.int64(0)
+    m, target = np.int64(0), np.uint64(0)
     for q in range(begin, stop):
-        target, amount = np.int64(words[q]), touched[q - begin]
+        target, amount = next_target(words, q, target), touched[q - begin]
         if amount <= -2 * SLACK and model.keeps == 0:
             y[target] += amount
             continue
         own = weights[q - begin] if weights.size else weight
-        m = strike_one(model, first, target, own, start, offset, b, touched, m)
+        m = strike_one(model, first, np.int64(target), own, start, offset, b, touched, m)
     return m
+
+
+@merged
+def _add_to_all(y, words, begin, stop, amount):
+    """Add an amount to the states of a row; where it has gaps four at a time, since each target waits for the one before."""
+    q, last, four, target = np.uint64(begin), np.uint64(stop), np.uint64(4), np.uint64(0)
+    while words.itemsize == GAP_BYTES and q + four <= last:
+        one, three = np.uint64(words[q]), np.uint64(words[q + np.uint64(2)])
+        two, both = one + np.uint64(words[q + np.uint64(1)]), three + np.uint64(words[q + np.uint64(3)])
+        y[target + one] += amount
+        y[target + two] += amount
+        target += two
+        y[target + three] += amount
+        target += both
+        y[target] += amount
+        q += four
+    for left in range(q, last):
+        target = next_target(words, left, target)
+        y[target] += amount
 
 
 @implements(strike, LIFRecord)
@@ -144,9 +163,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     if alike and weights.size == 0:
         amount = jump(model, first, offset, weight)
         if _only_inhibits(model, alike, amount):
-            y = model.y[first:]
-            for q in range(np.uint64(begin), np.uint64(stop)):
-                y[words[q]] += amount
+            _add_to_all(model.y[first:], words, begin, stop, amount)
             return 0
         if alike == 2 and amount > 0:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
@@ -155,11 +172,10 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
 
 @implements(strike_back, LIFRecord)
 def _strike_back(model, first, alike, words, begin, stop, weight, start, offset):
-    amount, y = jump(model, first, offset, weight), model.y[first:]
+    amount = jump(model, first, offset, weight)
     if not _only_inhibits(model, alike, amount):
         return False
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        y[words[q]] -= amount
+    _add_to_all(model.y[first:], words, begin, stop, -amount)
     return True
 
 
@@ -172,13 +188,13 @@ def _set_apart(model, i):
 @merged
 def _inhibit_alike(y, words, begin, stop, amount, met):
     """Add an amount to states; as `inhibit`."""
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
+        target = next_target(words, q, target)
         v = y[target]
         y[target] = v + amount
         if v > LEAST_APART:
-            met[m] = np.int64(q)
+            met[2 * m], met[2 * m + 1] = np.int64(target), np.int64(q) - begin
             m += 1
     return m
 
@@ -189,17 +205,18 @@ def _inhibit(model, first, alike, words, begin, stop, weight, weights, sign, sta
     if alike and weights.size == 0:
         amount = jump(model, first, offset, weight)
         return _inhibit_alike(y, words, begin, stop, sign * amount, met) if amount <= -2 * SLACK else np.int64(-1)
-    m = np.int64(0)
+    m, target = np.int64(0), np.uint64(0)
     for q in range(begin, stop):
-        target = np.int64(words[q])
-        amount = jump(model, first + target, offset, weights[q - begin] if weights.size else weight)
+        target = next_target(words, q, target)
+        amount = jump(model, first + np.int64(target), offset, weights[q - begin] if weights.size else weight)
         if amount > -2 * SLACK:
+            target = np.uint64(0)
             for back in range(begin, q):
-                target = np.int64(words[back])
-                y[target] -= sign * jump(model, first + target, offset, weights[back - begin] if weights.size else weight)
+                target = next_target(words, back, target)
+                y[target] -= sign * jump(model, first + np.int64(target), offset, weights[back - begin] if weights.size else weight)
             return np.int64(-1)
         if y[target] > LEAST_APART:
-            met[m] = q
+            met[2 * m], met[2 * m + 1] = np.int64(target), q - begin
             m += 1
         y[target] += sign * amount
     return m

@@ -99,12 +99,12 @@ def candidates(model, first, n, alike, start, a, b, found):
 
 @protocol
 def strike(model, first, alike, words, begin, stop, weight, weights, start, offset, b, touched):
-    """Deliver a spike at ``offset`` to the neurons ``first + words[q]``, q from ``begin`` to ``stop - 1``, one after the other; return the
-    length of ``touched``.
+    """Deliver a spike at ``offset`` to the neurons ``first + target`` of the words from ``begin`` to ``stop - 1``, the whole of a row (see
+    `gaps.next_target`), one after the other; return the length of ``touched``.
 
     The q-th input is ``weights[q - begin]``, or ``weight`` if there are no weights. ``touched`` (int64) is told, in this order, the
-    ``words[q]`` whose neuron may now do something by itself before ``b`` (its next own event may be earlier than it was), and
-    ``~words[q]`` of each that fired; it has room for two numbers a word, in which a model may work. The state is not checked for overflow
+    targets whose neuron may now do something by itself before ``b`` (its next own event may be earlier than it was), and ``~target`` of
+    each that fired; it has room for two numbers a word, in which a model may work. The state is not checked for overflow
     (`beyond`).
     """
     raise NotImplementedError
@@ -144,8 +144,8 @@ def set_apart(model, i):
 
 @protocol
 def inhibit(model, first, alike, words, begin, stop, weight, weights, sign, start, offset, met):
-    """Deliver (``sign`` 1) or take back (-1) an inhibitory spike at ``offset``, in any order, to the neurons ``first + words[q]``,
-    ``begin <= q < stop``, as `strike` does; write to ``met`` the q of those that are set apart, which keep their mark.
+    """Deliver (``sign`` 1) or take back (-1) an inhibitory spike at ``offset``, in any order, to the neurons of a row, as `strike` does;
+    write to ``met`` of each that is set apart, and keeps its mark, the target and the number of its word in the row.
 
     Returns their number; -1, and nothing is changed, where the model cannot, or a neuron that does not act by itself could fire at it.
     """

@@ -2,16 +2,31 @@
 
 import numpy as np
 
+from sparseprop_dist.gaps import next_target
 from sparseprop_dist.jit import merged
 from sparseprop_dist.models.protocol import FIRED, own_event, receive
+
+AHEAD = np.uint64(16)
+"""Targets ahead of the one at hand whose state is fetched: a core looks ahead five by itself."""
+
+
+@merged
+def before_ahead(words, begin, stop):
+    """Return the target before the first that is fetched ahead."""
+    target = np.uint64(0)
+    for q in range(np.uint64(begin), min(np.uint64(begin) + AHEAD, np.uint64(stop))):
+        target = next_target(words, q, target)
+    return target
 
 
 @merged
 def are_distinct(words, begin, stop):
     """Are the targets of a row certain to be distinct? Those of stored rows come in ascending order."""
-    ascend = np.int64(1)
-    for q in range(np.uint64(begin + 1), np.uint64(stop)):
-        ascend &= np.int64(words[q - np.uint64(1)] < words[q])
+    ascend, before = np.int64(1), np.uint64(0)
+    for q in range(np.uint64(begin), np.uint64(stop)):
+        target = next_target(words, q, before)
+        ascend &= np.int64(before < target) | np.int64(q == np.uint64(begin))
+        before = target
     return ascend != 0
 
 
@@ -30,8 +45,9 @@ def strike_one(model, first, target, weight, start, offset, b, touched, m):
 @merged
 def strike_each(model, first, words, begin, stop, weight, weights, start, offset, b, touched):
     """As `strike`, of any weights to any neurons."""
-    m = np.int64(0)
+    m, target = np.int64(0), np.uint64(0)
     for q in range(begin, stop):
         own = weights[q - begin] if weights.size else weight
-        m = strike_one(model, first, np.int64(words[q]), own, start, offset, b, touched, m)
+        target = next_target(words, q, target)
+        m = strike_one(model, first, np.int64(target), own, start, offset, b, touched, m)
     return m
