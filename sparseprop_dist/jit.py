@@ -222,6 +222,27 @@ def _mask_at_least(typingctx: Any, values: Any, first: Any, limit: Any) -> Any:
     return types.int64(values, types.int64, values.dtype), emit
 
 
+def _moebius(typingctx: Any, x: Any, i: Any, j: Any, k: Any, m: Any, a: Any, b: Any, c: Any, d: Any, most: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        data, lane = context.make_array(signature.args[0])(context, builder, args[0]).data, ir.IntType(32)
+        places = [builder.gep(data, [index]) for index in args[1:5]]
+        a, b, c, d, most = (_splat(builder, value, 4) for value in args[5:])
+        value = a.type(ir.Undefined)
+        for number, place in enumerate(places):
+            value = builder.insert_element(value, builder.load(place), lane(number))
+        value = builder.fdiv(builder.fadd(builder.fmul(a, value), b), builder.fadd(builder.fmul(c, value), d))
+        least = builder.fsub(_splat(builder, ir.DoubleType()(0.0), 4), most)
+        value = builder.select(builder.fcmp_ordered(">", least, value), least, value)
+        value = builder.select(builder.fcmp_ordered("<", most, value), most, value)
+        for number, place in enumerate(places):
+            builder.store(builder.extract_element(value, lane(number)), place)
+        return context.get_dummy_value()
+
+    return types.void(x, *[types.uint64] * 4, *[types.float64] * 5), emit
+
+
 def _lowest_bit(typingctx: Any, mask: Any) -> Any:
     return types.int64(types.int64), lambda context, builder, signature, args: builder.cttz(args[0], cgutils.true_bit)
 
@@ -258,7 +279,7 @@ def _bits_float(typingctx: Any, x: Any) -> Any:
 if ENABLED:
     prefetch, float_bits, bits_float = intrinsic(_prefetch), intrinsic(_float_bits), intrinsic(_bits_float)
     count_below, spread, allgather = intrinsic(_count_below), intrinsic(_spread), intrinsic(_allgather)
-    mask_at_least, lowest_bit = intrinsic(_mask_at_least), intrinsic(_lowest_bit)
+    mask_at_least, lowest_bit, moebius = intrinsic(_mask_at_least), intrinsic(_lowest_bit), intrinsic(_moebius)
 else:
 
     def allgather(address: Any, send: Any, receive: Any, datatype: Any, comm: Any) -> Any:
@@ -288,6 +309,12 @@ else:
     def lowest_bit(mask: Any) -> Any:
         """Return the number of the lowest bit that is set; some is."""
         return np.int64((int(mask) & -int(mask)).bit_length() - 1)
+
+    def moebius(x: Any, i: Any, j: Any, k: Any, m: Any, a: Any, b: Any, c: Any, d: Any, most: Any) -> None:
+        """Replace four values of ``x``, at distinct places, by ``(a x + b) / (c x + d)``, and at most +-``most``. One division takes as long
+        as four at a time."""
+        for place in (i, j, k, m):
+            x[place] = min(max((a * x[place] + b) / (c * x[place] + d), -most), most)
 
     def spread(words: Any, first: Any, out: Any, start: Any, field: Any, up: Any, add: Any, place: Any) -> None:
         """Write STRIDE words ``high << field | low`` as int64 ``((high << up) + add) << place | low``."""

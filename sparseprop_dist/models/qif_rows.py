@@ -4,7 +4,7 @@ import numpy as np
 
 from sparseprop_dist.elementary import cos_and_sinc
 from sparseprop_dist.gaps import next_target
-from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
+from sparseprop_dist.jit import bits_float, float_bits, implements, merged, moebius, prefetch
 from sparseprop_dist.models.protocol import beyond, candidates, carry, strike
 from sparseprop_dist.models.qif_record import MOST, QIFRecord, elapsed_at, frame, moved, struck
 from sparseprop_dist.models.row import AHEAD, are_distinct, before_ahead, strike_each
@@ -94,15 +94,25 @@ def _candidates(model, first, n, alike, start, a, b, found):
 
 @merged
 def _inhibit(model, first, words, begin, stop, weight, start, offset):
-    """Deliver an inhibitory spike to neurons of the same frame, none ever refractory. As fast as with divisions eight at a time (96 ns for
-    a row of 100): the core waits for memory."""
+    """Deliver an inhibitory spike to neurons of the same frame, none ever refractory: four at a time where they are distinct."""
     r = model.r[first:]
     c, s = frame(model, first, start, offset)
     one, two, three, four = 1.0 - weight * c * s, weight * c * c, -weight * s * s, 1.0 + weight * c * s
-    target = np.uint64(0)
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        target = next_target(words, q, target)
-        r[target] = moved(r[target], one, two, three, four)
+    q, last, m = np.uint64(begin), np.uint64(stop), np.uint64(0)
+    while q + np.uint64(4) <= last:
+        i = next_target(words, q, m)
+        j = next_target(words, q + np.uint64(1), i)
+        k = next_target(words, q + np.uint64(2), j)
+        m = next_target(words, q + np.uint64(3), k)
+        q += np.uint64(4)
+        if i < j and j < k and k < m:
+            moebius(r, i, j, k, m, one, two, three, four, MOST)
+            continue
+        for target in (i, j, k, m):
+            r[target] = moved(r[target], one, two, three, four)
+    for left in range(q, last):
+        m = next_target(words, left, m)
+        r[m] = moved(r[m], one, two, three, four)
 
 
 @merged
