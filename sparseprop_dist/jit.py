@@ -311,8 +311,8 @@ else:
         return np.int64((int(mask) & -int(mask)).bit_length() - 1)
 
     def moebius(x: Any, i: Any, j: Any, k: Any, m: Any, a: Any, b: Any, c: Any, d: Any, most: Any) -> None:
-        """Replace four values of ``x``, at distinct places, by ``(a x + b) / (c x + d)``, and at most +-``most``. One division takes as long
-        as four at a time."""
+        """Replace four values of ``x``, at distinct places, by ``(a x + b) / (c x + d)``, and at most +-``most``. One division takes
+        as long as four at a time."""
         for place in (i, j, k, m):
             x[place] = min(max((a * x[place] + b) / (c * x[place] + d), -most), most)
 

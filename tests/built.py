@@ -11,7 +11,7 @@ from sparseprop_dist.build.part import lower
 from sparseprop_dist.connectivity import incoming
 from sparseprop_dist.description import Network, Projection
 from sparseprop_dist.partition import partition
-from sparseprop_dist.state import CONSTANT, DELAYED_32
+from sparseprop_dist.state import CONSTANT, DELAYED_32, GAPS, WIDE
 
 
 class Stored(NamedTuple):
@@ -55,16 +55,16 @@ def _row(part: Part, p: int, block: int, row: int) -> tuple[np.ndarray, np.ndarr
     synapses, blocks = part.synapses, part.blocks
     first, stop = synapses.row_ptr[synapses.index[p, block] + row], synapses.row_ptr[synapses.index[p, block] + row + 1]
     kind, base = synapses.kind[p], synapses.base[p, block]
-    words = (synapses.words16 if kind == CONSTANT else synapses.words32 if kind == DELAYED_32 else synapses.words64)[
-        base + first : base + stop
-    ]
+    arrays = {CONSTANT: synapses.words16, DELAYED_32: synapses.words32, WIDE: synapses.words32, GAPS: synapses.targets}
+    words = arrays.get(kind, synapses.words64)[base + first : base + stop]
     weights = (
         synapses.weights[synapses.weight_base[p, block] + first :][: stop - first]
         if synapses.weighted[p]
         else np.full(len(words), synapses.weight[p])
     )
     words = words.astype(np.int64)
-    if kind == CONSTANT:
+    words = np.cumsum(words) if kind == GAPS else words
+    if kind in (CONSTANT, WIDE, GAPS):
         return blocks.gid[block] + words, weights, np.full(len(words), synapses.delay[p])
     assert (np.diff(words) >= 0).all(), "rows are sorted"
     delays = (words >> blocks.block_bits) << synapses.unit[p]

@@ -63,6 +63,16 @@ def dense(n: int = 1_000) -> Network:
     return network
 
 
+def long_rows(n: int = 1_200) -> Network:
+    """Half of all pairs: on one rank and on two, rows are long enough for gaps."""
+    network = Network(seed=10)
+    network.add_population("lif", n // 2, ABOVE)
+    network.add_population("qif", n // 2, QIF(I=1.0, V_m=Uniform(-2.0, 2.0)))
+    for name, weight in (("lif", -0.001), ("qif", -0.002)):
+        network.connect(name, ["lif", "qif"], FixedIndegree(n // 3, allow_autapses=False), weight=weight, delay=0.0)
+    return network
+
+
 def quadratic(n: int = 2_000) -> Network:
     """QIF, of different drives."""
     network = Network(seed=7)
@@ -113,6 +123,7 @@ LARGE = {
     balanced: 20.0,
     both: 20.0,
     dense: 60.0,
+    long_rows: 40.0,
     quadratic: 40.0,
     few_of_another_kind: 40.0,
     two_models: 30.0,
