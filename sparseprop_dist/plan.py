@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .build.instant import has_gaps, is_instant
 from .build.part import block_bits, frame_bits, in_bulk, lower, shortest_delay, smallest_tau
 from .build.synapses import WORD_TYPES, delay_format
 from .description import Network, Projection
@@ -20,6 +21,7 @@ from .models.current import Currents
 from .models.lif_curve import KIND, PART
 from .partition import Partition, partition, record_kind, work
 from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
+from .state import GAPS
 from .synapses import STORAGES
 
 NEURON_BYTES = 150
@@ -71,8 +73,8 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes / 1e3:.0f} kB"
 
 
-def plan(network: Network, ranks: int) -> Plan:
-    """Return how ``network`` is divided over ``ranks`` ranks, and what each would take.
+def plan(network: Network, ranks: int, gaps: bool = True) -> Plan:
+    """Return how ``network`` is divided over ``ranks`` ranks, and what each would take; ``gaps``: long rows without delay take half.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def plan(network: Network, ranks: int) -> Plan:
     division = partition(network, ranks)
     neurons = np.diff(division.cuts, axis=1)
     synapses, memory = np.zeros(ranks), PROCESS_BYTES + NEURON_BYTES * neurons.sum(0) + NETWORK_BYTES * network.n_neurons
-    bits, bulk = block_bits(network), in_bulk(network)
+    bits, bulk, gaps = block_bits(network), in_bulk(network), gaps and has_gaps(network, 1.0 / ranks)
     for projection in network.projections:
         own = _own_targets(division, projection)
         expected = network.expected_synapses(projection) * own / max(own.sum(), 1)
@@ -94,7 +96,7 @@ def plan(network: Network, ranks: int) -> Plan:
         if projection.storage == STORAGES[1]:
             memory += _row_bytes(network, projection)
             continue
-        memory += expected * _bytes_per_synapse(projection, bits, bulk)
+        memory += expected * _bytes_per_synapse(projection, bits, bulk, gaps and is_instant(network, projection))
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
     for name, own in zip(division.names, neurons, strict=True):
@@ -139,10 +141,10 @@ def _own_targets(division: Partition, projection: Projection) -> np.ndarray:
     return np.diff(cuts, axis=1).sum(0)
 
 
-def _bytes_per_synapse(projection: Projection, bits: int, bulk: bool) -> float:
+def _bytes_per_synapse(projection: Projection, bits: int, bulk: bool, gaps: bool) -> float:
     weight = projection.weight
     each = isinstance(weight, Distribution) or (isinstance(weight, np.ndarray) and weight.size > 0 and np.ptp(weight) > 0)
-    return np.dtype(WORD_TYPES[delay_format(projection, bits, bulk).kind]).itemsize + (8 if each else 0)
+    return np.dtype(WORD_TYPES[GAPS if gaps else delay_format(projection, bits, bulk).kind]).itemsize + (8 if each else 0)
 
 
 def _row_bytes(network: Network, projection: Projection) -> float:
@@ -185,36 +187,36 @@ def available_memory() -> float:
     return free
 
 
-def check_memory(network: Network, ranks: int, ranks_on_node: int) -> None:
-    """Refuse a network that does not fit, before anything is allocated.
+def check_memory(network: Network, ranks: int, ranks_on_node: int, gaps: bool) -> None:
+    """Refuse a network that does not fit, before anything is allocated; ``gaps`` as `plan`.
 
     Raises
     ------
     InputError
         with the memory it would take on each rank, what there is, and the number of ranks that would do.
     """
-    if short := shortage(network, ranks, ranks_on_node):
+    if short := shortage(network, ranks, ranks_on_node, gaps):
         raise InputError(f"{short} (see --dry-run)")
 
 
-def shortage(network: Network, ranks: int, ranks_on_node: int) -> str:
+def shortage(network: Network, ranks: int, ranks_on_node: int, gaps: bool = True) -> str:
     """Return why ``network`` does not fit into the memory that each of the ranks on this node has, and how many ranks would do; "" if it
     does."""
     room = available_memory() / ranks_on_node
-    most = float(plan(network, ranks).memory.max())
+    most = float(plan(network, ranks, gaps).memory.max())
     if most <= room:
         return ""
-    enough = _enough(network, ranks, room)
+    enough = _enough(network, ranks, room, gaps)
     remedy = f"{enough} ranks with as much each would do" if enough else "no number of ranks with as much each would do"
     where = "on one rank" if ranks == 1 else f"on each of {ranks} ranks"
     return f"the network needs {size(most)} {where}, but there is room for {size(room)}; {remedy}"
 
 
-def _enough(network: Network, too_few: int, room: float) -> int:
+def _enough(network: Network, too_few: int, room: float, gaps: bool) -> int:
     """Return the number of ranks that need at most ``room`` bytes each, to a percent; 0 if there is none."""
 
     def fits(ranks: int) -> bool:
-        return bool(plan(network, ranks).memory.max() <= room)
+        return bool(plan(network, ranks, gaps).memory.max() <= room)
 
     most = min(network.n_neurons, MOST_RANKS)
     enough = 2 * too_few

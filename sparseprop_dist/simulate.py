@@ -126,7 +126,7 @@ class Simulation:
         self._output = Output(None, {})
         self._more = {"checkpoints": dataclasses.asdict(self._watchman.checkpoints), "file": None if file is None else str(file)}
         check(network)
-        agreed(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node))
+        agreed(communicator, lambda: check_memory(network, communicator.size, communicator.ranks_on_node, kept is None))
         agreed(communicator, lambda: recorder.check(network, until, output, communicator.ranks_on_node))
         if output is not None and reopen is None:
             agreed(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)

@@ -30,6 +30,7 @@ from sparseprop_dist.models.lif import LIF
 from sparseprop_dist.models.lif_psc_exp import LIFPscExp
 from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.models.qif_record import MOST, moved
+from sparseprop_dist.plan import plan
 from sparseprop_dist.rules import AllToAll, FixedIndegree, OneToOne, Pairs
 
 UNTIL = 40.0 if ENABLED else 4.0
@@ -184,6 +185,12 @@ def test_gradients_see_targets(everywhere: pytest.MonkeyPatch) -> None:
     assert found[0] == again[0]
     assert np.array_equal(found[1]["weight"][0], again[1]["weight"][0])
     assert np.any(found[1]["weight"][0])
+
+
+def test_the_plan_knows_them() -> None:
+    network = recurrent(ABOVE, -0.001, 400, 300)
+    assert plan(network, 1, gaps=False).memory[0] - plan(network, 1).memory[0] == 2 * 400 * 300
+    assert np.array_equal(plan(network, 2, gaps=False).memory, plan(network, 2).memory)  # rows of 150 words
 
 
 # --- a few instructions -------------------------------------------------------------------------------------------------------------

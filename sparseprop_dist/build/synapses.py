@@ -2,7 +2,8 @@
 
 Two passes over the rules' synapses, a part at a time: count the words of every row, then write them. What a rule draws is a function of
 counters, so drawing it twice costs time but no memory: two bytes a synapse with one delay, four or eight with a delay each, eight more with
-a weight each, and four a source and block for the pointers. Projections whose rows are made when their source fires take part in no pass.
+a weight each, and four a source and block for the pointers. For the schedules that do one event after the other it is four with one delay,
+and two in long rows without (`sparseprop_dist.gaps`). Projections whose rows are made when their source fires take part in no pass.
 """
 
 from collections.abc import Iterator
