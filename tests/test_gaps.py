@@ -33,7 +33,7 @@ from sparseprop_dist.models.qif_record import MOST, moved
 from sparseprop_dist.plan import plan
 from sparseprop_dist.rules import AllToAll, FixedIndegree, OneToOne, Pairs
 
-UNTIL = 40.0 if ENABLED else 4.0
+UNTIL = 40.0 if ENABLED else 15.0
 """ms"""
 ABOVE = LIF(tau_m=10.0, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=0.0, I_e=28.0, V_m=Uniform(0.0, 1.0))
 
