@@ -6,7 +6,7 @@ that is memory, and it is time, since a core waits for the lines of long rows (`
 
 import numpy as np
 
-from .jit import merged
+from .jit import item_bytes, merged
 
 WIDEST = 0xFFFF
 """The widest gap that a word has room for."""
@@ -16,4 +16,4 @@ GAP_BYTES = 2
 @merged
 def next_target(words, q, target):
     """Return the target of word ``q``, where ``target`` is that of the word before, or 0 at the start of a row."""
-    return target + np.uint64(words[q]) if words.itemsize == GAP_BYTES else np.uint64(words[q])
+    return target + np.uint64(words[q]) if item_bytes(words) == GAP_BYTES else np.uint64(words[q])

@@ -264,6 +264,10 @@ def _allgather(typingctx: Any, address: Any, send: Any, receive: Any, datatype: 
     return types.int64(types.int64, send, receive, types.int64, types.int64), emit
 
 
+def _item_bytes(typingctx: Any, array: Any) -> Any:
+    return types.int64(array), lambda context, builder, signature, args: context.get_constant(types.int64, array.dtype.bitwidth // 8)
+
+
 def _float_bits(typingctx: Any, x: Any) -> Any:
     from llvmlite import ir
 
@@ -277,7 +281,7 @@ def _bits_float(typingctx: Any, x: Any) -> Any:
 
 
 if ENABLED:
-    prefetch, float_bits, bits_float = intrinsic(_prefetch), intrinsic(_float_bits), intrinsic(_bits_float)
+    prefetch, float_bits, bits_float, item_bytes = map(intrinsic, (_prefetch, _float_bits, _bits_float, _item_bytes))
     count_below, spread, allgather = intrinsic(_count_below), intrinsic(_spread), intrinsic(_allgather)
     mask_at_least, lowest_bit, moebius = intrinsic(_mask_at_least), intrinsic(_lowest_bit), intrinsic(_moebius)
 else:
@@ -289,6 +293,10 @@ else:
 
     def prefetch(array: Any, index: Any) -> None:
         """Ask for ``array[index]`` ahead of its use; may lie outside of the array."""
+
+    def item_bytes(array: Any) -> Any:
+        """Return the bytes of an element: a constant of the compiled code, where ``array.itemsize`` is a number that it reads."""
+        return array.itemsize
 
     def float_bits(x: Any) -> Any:
         """Return the 64 bits of a float64 as an int64."""

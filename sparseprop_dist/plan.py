@@ -20,7 +20,7 @@ from .errors import InputError
 from .models.current import Currents
 from .models.lif_curve import KIND, PART
 from .partition import Partition, partition, record_kind, work
-from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber
+from .rules import FixedIndegree, FixedOutdegree, FixedTotalNumber, Pairs
 from .state import GAPS
 from .synapses import STORAGES
 
@@ -96,7 +96,9 @@ def plan(network: Network, ranks: int, gaps: bool = True) -> Plan:
         if projection.storage == STORAGES[1]:
             memory += _row_bytes(network, projection)
             continue
-        memory += expected * _bytes_per_synapse(projection, bits, bulk, gaps and is_instant(network, projection))
+        memory += expected * _bytes_per_synapse(
+            projection, bits, bulk, gaps and is_instant(network, projection) and not isinstance(projection.rule, Pairs)
+        )
         blocks = np.ceil(own / (1 << bits)) + (own > 0) * (len(projection.targets) - 1)
         memory += 4 * blocks * network.pools(projection).sources.size
     for name, own in zip(division.names, neurons, strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .build import Numbered, Part, build
-from .build.instant import is_instant
+from .build.instant import has_gaps, is_instant
 from .build.part import in_bulk, lower
 from .clock import TICK, TICK_BITS
 from .description import Network
@@ -194,12 +194,12 @@ def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.
 
 def warm(communicator: Alone, network: Network, schedule: str) -> None:
     """Compile what a run needs, once a node and network of these kinds."""
-    together = schedule == "instant" and communicator.size > 1
+    together, gaps = schedule == "instant" and communicator.size > 1, has_gaps(lower(network), 1.0 / communicator.size)
 
     def compile_all() -> None:
         # what is wrong with the parameters is told of the network itself, by the build
         with contextlib.suppress(InputError, SimulationError):
-            run = prepare(Alone(), tiny(network, drawn=schedule != "slab"), None, schedule, None)
+            run = prepare(Alone(), tiny(network, drawn=schedule != "slab"), None, schedule, None, Numbered(gaps=gaps))
             session = run.session
             run.statistics.add(run.gids[:0], np.empty(0))
             session.advance(1 << TICK_BITS)
@@ -207,5 +207,5 @@ def warm(communicator: Alone, network: Network, schedule: str) -> None:
             if together:
                 Together(session, lambda own, all_: np.copyto(all_, own), Alone().agree).advance(2 << TICK_BITS)
 
-    name = "-".join([schedule, *kinds(network), *["ranks"] * together])
+    name = "-".join([schedule, *kinds(network), *["ranks"] * together, *["gaps"] * gaps])
     communicator.first_on_node(lambda: warm_up(CACHE, name, compile_all))

@@ -20,7 +20,7 @@ TARGET_BITS = 22
 
 CONSTANT, DELAYED_32, DELAYED_64, WIDE, GAPS = 0, 1, 2, 3, 4
 """Kinds of rows: uint16 targets with one delay; words ``delay << block_bits | target`` of 32 or 64 bits, sorted; uint32 targets with one
-delay, which may be 0."""
+delay, which may be 0; uint16 gaps between targets, without delay (`gaps`)."""
 
 
 NO_ROWS, DRAWN = -1, -2

@@ -64,7 +64,7 @@ def dense(n: int = 1_000) -> Network:
 
 
 def long_rows(n: int = 1_200) -> Network:
-    """Half of all pairs: on one rank and on two, rows are long enough for gaps."""
+    """On one rank rows are long enough for gaps, on several they are not."""
     network = Network(seed=10)
     network.add_population("lif", n // 2, ABOVE)
     network.add_population("qif", n // 2, QIF(I=1.0, V_m=Uniform(-2.0, 2.0)))

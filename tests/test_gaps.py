@@ -5,7 +5,9 @@ Networks that a test can run have short rows: the bounds that decide are moved, 
 
 from __future__ import annotations
 
+import functools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,16 @@ from instant_cases import instant_case
 from networks import Run, emitted, network_of, same_bits, session_of
 from together_ranks import emitted_together
 
+from sparseprop_dist import preparation
 from sparseprop_dist.build import instant as build_instant
 from sparseprop_dist.build import synapses as build_synapses
 from sparseprop_dist.description import Network
 from sparseprop_dist.distributions import Normal, Uniform
 from sparseprop_dist.engine import instant, ordered
+from sparseprop_dist.exchange import Alone
 from sparseprop_dist.gaps import next_target
 from sparseprop_dist.gradients import value_and_grad
-from sparseprop_dist.inputs import SpikeTrains
+from sparseprop_dist.inputs import Poisson, SpikeTrains, StepCurrent
 from sparseprop_dist.jit import ENABLED, moebius, njit
 from sparseprop_dist.losses import first_spike_squared_error
 from sparseprop_dist.models.eif import EIF
@@ -32,6 +36,7 @@ from sparseprop_dist.models.qif import QIF
 from sparseprop_dist.models.qif_record import MOST, moved
 from sparseprop_dist.plan import plan
 from sparseprop_dist.rules import AllToAll, FixedIndegree, OneToOne, Pairs
+from sparseprop_dist.state import Counter
 
 UNTIL = 40.0 if ENABLED else 15.0
 """ms"""
@@ -47,7 +52,7 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def recurrent(model: Any, weight: Any, n: int = 60, degree: int = 20, **more: Any) -> Network:
-    """One population onto itself, twice where a row is drawn."""
+    """One population onto itself."""
     network = Network(seed=11)
     network.add_population("cells", n, model)
     network.connect("cells", "cells", FixedIndegree(degree, **more), weight=weight, delay=0.0)
@@ -66,12 +71,21 @@ def two_signs() -> Network:
     return network
 
 
+def driven(weight: float) -> Network:
+    """LIF with a current that varies."""
+    network = recurrent(LIF(V_m=Uniform(-70.0, -55.0)), weight)
+    network.add_input("cells", StepCurrent([0.0, 20.0], [500.0, 450.0]))
+    return network
+
+
 CURRENT = LIFPscExp(I_e=450.0, V_m=Uniform(-70.0, -56.0))
 NETWORKS = {
     "lif": lambda: recurrent(ABOVE, -0.03),
     "lif, each": lambda: recurrent(ABOVE, Normal(-0.03, 0.03)),
     "lif of each kind": lambda: recurrent(LIF(tau_m=Uniform(8.0, 12.0), I_e=Uniform(400.0, 500.0), V_m=Uniform(-70.0, -55.0)), -0.4),
     "two signs": two_signs,
+    "driven lif": lambda: driven(-0.4),
+    "driven lif, excited": lambda: driven(0.02),
     "qif": lambda: recurrent(QIF(I=1.0, V_m=Uniform(-2.0, 2.0)), -0.05),
     "qif, excited": lambda: recurrent(QIF(I=0.2, V_m=Uniform(-2.0, 2.0)), 0.02),
     "qif, each": lambda: recurrent(QIF(I=1.0, V_m=Uniform(-2.0, 2.0)), Normal(0.0, 0.05)),
@@ -86,6 +100,20 @@ NETWORKS = {
 def gaps_in(network: Network) -> bool:
     """Has a rank that owns all of it gaps?"""
     return bool(session_of(network, Run(instant)).part.synapses.targets.itemsize == 2)
+
+
+@pytest.mark.skipif(not ENABLED, reason="nothing is compiled")
+def test_what_gaps_need_is_compiled_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a node, by a small network. First in this file: no kernel of these types is there yet."""
+    monkeypatch.setattr(preparation, "CACHE", tmp_path)
+    network, kernel = recurrent(ABOVE, -0.001, 400, 300), instant._advance
+    before = len(kernel.signatures)
+    preparation.warm(Alone(), network, "instant")
+    assert len(kernel.signatures) == before + 1
+    assert [mark.name for mark in tmp_path.iterdir()] == ["complete-instant-lif-gaps"]
+    assert gaps_in(network)
+    emitted(network, 5.0, Run(instant))
+    assert len(kernel.signatures) == before + 1
 
 
 @pytest.mark.kernels
@@ -109,16 +137,25 @@ def test_the_ordered_schedule_reads_gaps(everywhere: pytest.MonkeyPatch) -> None
     assert same_bits(emitted(network, UNTIL, Run(ordered)), emitted(network, UNTIL, Run(instant)))
 
 
-@pytest.mark.parametrize("preset", ["generations", "no_refractory", "dense"])
-def test_ranks_that_settle_windows_together_read_gaps(preset: str, everywhere: pytest.MonkeyPatch) -> None:
-    case = instant_case(0, preset)
-    network, until = network_of(case), min(case.until, 25.0)
+TOGETHER = {name: NETWORKS[name] for name in ("lif", "lif, each", "two signs", "driven lif")}
+TOGETHER |= {preset: functools.partial(lambda preset: network_of(instant_case(0, preset)), preset) for preset in ("generations", "dense")}
+"""Settled neuron by neuron; in order, with rows that are taken back as a whole; with weights that are taken back one by one."""
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_ranks_that_settle_windows_together_read_gaps(name: str, everywhere: pytest.MonkeyPatch) -> None:
+    network, until = TOGETHER[name](), 25.0
+    assert gaps_in(network)
     with everywhere.context() as undone:
         undone.setattr(build_instant, "LONG", math.inf)
         expected = emitted(network, until, Run(instant))
     assert len(expected) > 10
     for n in (2, 3):
-        assert same_bits(emitted_together(network, until, n), expected), n
+        seen: list[Any] = []
+        assert same_bits(emitted_together(network, until, n, seen=seen), expected), n
+        assert all(session.part.synapses.targets.itemsize == 2 for session in seen)
+        apart = not any(session.counters[Counter.INORDER] for session in seen)
+        assert apart == (name in ("lif", "driven lif", "dense"))
 
 
 # --- what is stored -----------------------------------------------------------------------------------------------------------------
@@ -170,6 +207,7 @@ def test_what_spike_sources_reach_at_once_has_targets_beside_gaps(everywhere: py
     network.add_population("source", 60, SpikeTrains(np.linspace(0.5, 30.0, 60), np.arange(60)))
     network.connect("source", "cells", OneToOne(), weight=-0.2, delay=0.0)
     network.connect("cells", "cells", FixedIndegree(4), weight=0.01, delay=1.5)
+    network.add_input("cells", Poisson(50.0), weight=0.05)
     assert gaps_in(network)
     assert same_bits(emitted(network, 30.0, Run(instant)), emitted(network, 30.0, Run(ordered)))
     everywhere.setattr(build_instant, "LONG", math.inf)

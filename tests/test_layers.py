@@ -19,7 +19,7 @@ ROWS: list[tuple[int, str]] = [
     (0, "errors warning"),
     (0, "jit by_address"),
     (0, "elementary quantile clock queue"),
-    (0, "random exact_sum"),
+    (0, "random exact_sum gaps"),
     (1, "meeting"),
     (1, "pools distributions state"),
     (1, "models.parameters"),

@@ -29,12 +29,12 @@ def has_gaps(network: Network, share: float) -> bool:
     without delay do. What spike sources reach is listed, word by word; what is made when a source fires is a target."""
     words, rows = 0.0, 0
     for projection in network.projections:
-        if not is_instant(network, projection):
-            continue
         pools, n = network.pools(projection), network.expected_synapses(projection)
+        if n == 0.0 or not is_instant(network, projection):
+            continue
         if is_drawn(projection) or any(network.population(name).is_source for name in projection.sources):
             return False
         if pools.sources.size * pools.targets.size > CLOSE * n:
             return False
-        words, rows = words + n * share, rows + pools.sources.size
+        words, rows = words + n * share, rows + pools.sources.size * len(projection.targets)
     return words > LONG * rows

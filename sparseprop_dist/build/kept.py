@@ -30,9 +30,10 @@ class _Seen(NamedTuple):
 
 class Numbered:
     """How the synapses of a rank are built: those of the projections at ``numbered`` (places in the lowered network) keep their numbers;
-    with ``gaps``, rows without delay may have gaps for targets, which the backward sweep does not read."""
+    rows without delay have gaps for targets where `has_gaps` says so, where ``gaps`` is None; none if False, as the backward sweep needs
+    it; all that have room if True."""
 
-    def __init__(self, numbered: frozenset[int] = frozenset(), gaps: bool = False) -> None:
+    def __init__(self, numbered: frozenset[int] = frozenset(), gaps: bool | None = False) -> None:
         self.numbered, self.gaps = numbered, gaps
 
     def synapses(self, network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> Built:

@@ -12,7 +12,7 @@ from ..jit import inner, njit
 @njit
 def count(ptr, sources, start, first, index, row_ptr, before):
     """Count the words of rows: of targets from ``start`` on, whose sources are ``sources[ptr[t] : ptr[t + 1]]``. Where ``before`` holds the
-    target of the last word of each row, or 0, return the widest gap."""
+    target of the last word of each row, or 0, return the widest gap; one backward is wider than all."""
     widest = np.int64(0)
     block = np.searchsorted(first, start, side="right") - 1
     for t in range(ptr.size - 1):
@@ -23,7 +23,7 @@ def count(ptr, sources, start, first, index, row_ptr, before):
             r = base + sources[k]
             row_ptr[r + 1] += 1
             if before.size:
-                widest = max(widest, target - before[r])
+                widest = max(widest, target - before[r] if target >= before[r] else np.int64(1) << 32)
                 before[r] = target
     return widest
 

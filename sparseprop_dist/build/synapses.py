@@ -78,9 +78,9 @@ def synapse_values(network: Network, projection: Projection, part: Incoming, nam
 
 def _count_rows(
     network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int], gaps: bool
-) -> tuple[list[Rows], np.ndarray]:
-    """The first pass: return the projections with the numbers of the pointers of their rows, and the pointers. With ``gaps``, rows without
-    delay have these, where they have room."""
+) -> tuple[list[Rows], np.ndarray, bool]:
+    """The first pass: return the projections with the numbers of the pointers of their rows, the pointers, and whether rows without delay
+    have gaps: with ``gaps``, if all have room."""
     todo: list[Rows] = []
     n_pointers = 0
     for place, projection in enumerate(network.projections):
@@ -110,9 +110,10 @@ def _count_rows(
         for block in np.flatnonzero(rows.places >= 0).tolist():
             pointers = row_ptr[rows.places[block] : rows.places[block] + rows.n_rows + 1]
             np.cumsum(pointers, out=pointers)
-    if gaps and widest <= WIDEST:
+    gaps = gaps and widest <= WIDEST
+    if gaps:
         todo = [rows._replace(format=rows.format._replace(kind=GAPS)) if near[place] else rows for place, rows in enumerate(todo)]
-    return todo, row_ptr
+    return todo, row_ptr, gaps
 
 
 def _place_rows(todo: list[Rows], row_ptr: np.ndarray) -> tuple[dict[int, int], int]:
@@ -228,11 +229,12 @@ def _tracts(synapses: Synapses, p: int, r: int) -> list[tuple[int, ...]]:
 
 
 def build_synapses(
-    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset(), gaps: bool = False
+    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset(), gaps: bool | None = False
 ) -> Built:
     """Return the synapses of a rank; ``bulk``: for the slab schedule; ``numbered``: places of the projections whose synapses keep their
-    numbers, which have a weight each; ``gaps``: rows without delay may have gaps for targets."""
-    todo, row_ptr = _count_rows(network, shares, blocks, bulk, numbered, gaps and has_gaps(network, blocks.first[-1] / network.n_neurons))
+    numbers, which have a weight each; ``gaps``: see `Numbered`."""
+    gaps = has_gaps(network, blocks.first[-1] / network.n_neurons) if gaps is None else gaps
+    todo, row_ptr, gaps = _count_rows(network, shares, blocks, bulk, numbered, gaps)
     n_words, n_weights = _place_rows(todo, row_ptr)
     # kernels read whole strides: behind the last row there must be as many words that belong to none
     spare = max((rows.limits.longest + 1 for rows in todo if rows.limits and not bulk), default=0)
@@ -281,7 +283,7 @@ def build_synapses(
         words16=words[CONSTANT],
         words32=words[DELAYED_32] if bulk else words[WIDE],
         words64=words[DELAYED_64],
-        targets=words[GAPS] if n_words[GAPS] else words[WIDE],
+        targets=words[GAPS] if gaps else words[WIDE],
         weights=weights,
         tract=np.empty((0, Tract.SIZE), np.int64),
         tract_ptr=np.zeros(2, np.int64),

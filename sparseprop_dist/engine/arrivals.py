@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import EVENTS_FULL, OK
 from ..jit import STRIDE, count_below, float_bits, inner, prefetch, spread
-from ..state import CONSTANT, DELAYED_32, DELAYED_64, TARGET_BITS, WIDE, Counter
+from ..state import CONSTANT, DELAYED_32, DELAYED_64, TARGET_BITS, Counter
 
 TARGET_MASK = (1 << TARGET_BITS) - 1
 AHEAD = 8
@@ -29,7 +29,7 @@ def row_of(synapses, p, gid):
 @inner
 def one_delay(synapses, p):
     """Have all synapses of a pathway the same delay?"""
-    return synapses.kind[p] == CONSTANT or synapses.kind[p] == WIDE
+    return synapses.kind[p] != DELAYED_32 and synapses.kind[p] != DELAYED_64
 
 
 @inner

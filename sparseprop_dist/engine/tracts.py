@@ -6,7 +6,7 @@ pathway and block. Plainer than loops over pathways, ranges and blocks, and as f
 
 import numpy as np
 
-from ..jit import merged, prefetch
+from ..jit import item_bytes, merged, prefetch
 from ..state import NOT_STORED, Tract
 from .procedural import words_of
 
@@ -54,7 +54,7 @@ def fetch_rows(synapses, gid):
         if place == NOT_STORED:
             continue
         begin = np.int64(synapses.row_ptr[place + gid])
-        words = LINE // synapses.targets.itemsize
+        words = LINE // item_bytes(synapses.targets)
         stop = min(np.int64(synapses.row_ptr[place + gid + 1]), begin + MOST_LINES * words)
         base, own = tract[t, Tract.BASE], tract[t, Tract.WEIGHT_BASE]
         for q in range(base + begin, base + stop, words):

@@ -10,11 +10,13 @@ import numpy as np
 
 from sparseprop_dist.by_address import by_address
 from sparseprop_dist.elementary import exp_frame
+from sparseprop_dist.gaps import next_target
 from sparseprop_dist.inputs import Current
 from sparseprop_dist.jit import implements, inline, merged
 from sparseprop_dist.models.current import Currents
 from sparseprop_dist.models.lif_curve import Curves, common, drive_at, drive_of, ensure, first_up, lowest, lowest_of, stand, whole
 from sparseprop_dist.models.lif_record import ABSORB, FREE, LIMIT, SLACK, LIFRecord, carry_of
+from sparseprop_dist.models.lif_rows import add_to_all
 from sparseprop_dist.models.protocol import (
     FIRED,
     NEVER,
@@ -205,9 +207,9 @@ def _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
     y, release = model.lif.y[first:], model.lif.release[first:]
     threshold = stand_at(model, first, start, offset, model.lif.threshold[first]) - SLACK
     least = min(threshold, lowest(model.curves, model.currents, np.int64(model.kind[first]), start, offset, b))
-    m = 0
+    m, target = 0, np.uint64(0)
     for q in range(np.uint64(begin), np.uint64(stop)):
-        target = words[q]
+        target = next_target(words, q, target)
         v = y[target] + amount
         y[target] = v
         if v >= least and release[target] == FREE:
@@ -224,9 +226,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     if alike and weights.size == 0:
         amount = _jump(model.lif, first, offset, weight)
         if amount <= 0:
-            y = model.lif.y[first:]
-            for q in range(np.uint64(begin), np.uint64(stop)):
-                y[words[q]] += amount
+            add_to_all(model.lif.y[first:], words, begin, stop, amount)
             return 0
         if alike == 2:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparseprop_dist.elementary import SMALL, exp_frame, exp_small, exp_to_quarter
 from sparseprop_dist.gaps import GAP_BYTES, next_target
-from sparseprop_dist.jit import bits_float, float_bits, implements, merged, prefetch
+from sparseprop_dist.jit import bits_float, float_bits, implements, item_bytes, merged, prefetch
 from sparseprop_dist.models.lif_record import FREE, SLACK, LIFRecord, fire, jump, stand
 from sparseprop_dist.models.protocol import candidates, inhibit, set_apart, strike, strike_back
 from sparseprop_dist.models.row import AHEAD, before_ahead, strike_one
@@ -140,10 +140,10 @@ def _strike_each(model, first, alike, words, begin, stop, weight, weights, start
 
 
 @merged
-def _add_to_all(y, words, begin, stop, amount):
+def add_to_all(y, words, begin, stop, amount):
     """Add an amount to the states of a row; where it has gaps four at a time, since each target waits for the one before."""
     q, last, four, target = np.uint64(begin), np.uint64(stop), np.uint64(4), np.uint64(0)
-    while words.itemsize == GAP_BYTES and q + four <= last:
+    while item_bytes(words) == GAP_BYTES and q + four <= last:
         one, three = np.uint64(words[q]), np.uint64(words[q + np.uint64(2)])
         two, both = one + np.uint64(words[q + np.uint64(1)]), three + np.uint64(words[q + np.uint64(3)])
         y[target + one] += amount
@@ -163,7 +163,7 @@ def _strike(model, first, alike, words, begin, stop, weight, weights, start, off
     if alike and weights.size == 0:
         amount = jump(model, first, offset, weight)
         if _only_inhibits(model, alike, amount):
-            _add_to_all(model.y[first:], words, begin, stop, amount)
+            add_to_all(model.y[first:], words, begin, stop, amount)
             return 0
         if alike == 2 and amount > 0:
             return _excite(model, first, words, begin, stop, amount, start, offset, b, touched)
@@ -175,7 +175,7 @@ def _strike_back(model, first, alike, words, begin, stop, weight, start, offset)
     amount = jump(model, first, offset, weight)
     if not _only_inhibits(model, alike, amount):
         return False
-    _add_to_all(model.y[first:], words, begin, stop, -amount)
+    add_to_all(model.y[first:], words, begin, stop, -amount)
     return True
 
 
