@@ -311,7 +311,7 @@ def test_no_memory_per_synapse() -> None:
             made.connect("lif", "lif", rule, weight=-0.1, delay=0.0, storage=storage)
             planned[storage] = float(plan(made, 1).memory[0])
             assert plan(made, 4).synapses.sum() == 1e9
-        assert planned["stored"] - planned["procedural"] > 3.9e9
+        assert planned["stored"] - planned["procedural"] > 1.9e9  # rows of a thousand have gaps, two bytes each
         assert planned["procedural"] < 0.7e9
         part = parts_of(made, 1)[0]
         drawn = sum(array.nbytes for array in part.synapses.drawn if isinstance(array, np.ndarray))
