@@ -45,8 +45,8 @@ class Part:
 
     @property
     def synapses_bytes(self) -> int:
-        """Memory of the synapses, with all that belongs to them."""
-        return sum(array.nbytes for array in self.synapses if isinstance(array, np.ndarray))
+        """Memory of the synapses, with all that belongs to them; an array that has two names counts once."""
+        return sum({id(array): array.nbytes for array in self.synapses if isinstance(array, np.ndarray)}.values())
 
 
 def lower(network: Network) -> Network:
