@@ -88,7 +88,7 @@ def plan(network: Network, ranks: int, gaps: bool = True) -> Plan:
     division = partition(network, ranks)
     neurons = np.diff(division.cuts, axis=1)
     synapses, memory = np.zeros(ranks), PROCESS_BYTES + NEURON_BYTES * neurons.sum(0) + NETWORK_BYTES * network.n_neurons
-    bits, bulk, gaps = block_bits(network), in_bulk(network), gaps and ranks == 1 and has_gaps(network, 1.0)
+    bits, bulk, gaps = block_bits(network), in_bulk(network), gaps and has_gaps(network, ranks)
     for projection in network.projections:
         own = _own_targets(division, projection)
         expected = network.expected_synapses(projection) * own / max(own.sum(), 1)

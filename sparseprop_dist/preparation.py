@@ -113,8 +113,6 @@ def prepare(communicator: Alone, network: Network, window: float | None, schedul
     division = partition(lowered, communicator.size)
     if schedule != "slab" and max(map(division.n_owned, range(communicator.size))) > MOST_LOCAL:
         raise InputError(f"the {schedule} schedule takes {MOST_LOCAL} neurons a rank at most; use more ranks")
-    if kept is None and communicator.size > 1:  # what ranks settle together is slower with gaps (`docs/design/gaps.md`)
-        kept = Numbered()
     part = agreed(communicator, lambda: build(lowered, division, communicator.rank, kept))
     needed = [_needed(part, division, rank) for rank in range(communicator.size)]
     routes = Routes(communicator, needed)
@@ -196,7 +194,7 @@ def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.
 
 def warm(communicator: Alone, network: Network, schedule: str) -> None:
     """Compile what a run needs, once a node and network of these kinds."""
-    together, gaps = schedule == "instant" and communicator.size > 1, communicator.size == 1 and has_gaps(lower(network), 1.0)
+    together, gaps = schedule == "instant" and communicator.size > 1, has_gaps(lower(network), communicator.size)
 
     def compile_all() -> None:
         # what is wrong with the parameters is told of the network itself, by the build

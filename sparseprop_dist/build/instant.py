@@ -11,6 +11,8 @@ LONG = 256
 (``docs/design/gaps.md``)."""
 CLOSE = 2048
 """Neurons from one target of a row to the next, on average: at random, a gap has no room once in e^32 synapses."""
+MOST_RANKS = 1
+"""What several ranks settle together is slower with gaps (``docs/design/gaps.md``)."""
 
 
 def is_instant(network: Network, projection: Projection) -> bool:
@@ -24,9 +26,11 @@ def is_instant(network: Network, projection: Projection) -> bool:
     )
 
 
-def has_gaps(network: Network, share: float) -> bool:
-    """Return whether the rows of a rank with this share of the neurons are to have gaps, where all have room: then those of all projections
+def has_gaps(network: Network, ranks: int) -> bool:
+    """Return whether the rows of a lowered network on so many ranks are to have gaps, where all have room: then those of all projections
     without delay do. What spike sources reach is listed, word by word; what is made when a source fires is a target."""
+    if ranks > MOST_RANKS:
+        return False
     words, rows = 0.0, 0
     for projection in network.projections:
         pools, n = network.pools(projection), network.expected_synapses(projection)
@@ -36,5 +40,5 @@ def has_gaps(network: Network, share: float) -> bool:
             return False
         if pools.sources.size * pools.targets.size > CLOSE * n:
             return False
-        words, rows = words + n * share, rows + pools.sources.size * len(projection.targets)
+        words, rows = words + n / ranks, rows + pools.sources.size * len(projection.targets)
     return words > LONG * rows

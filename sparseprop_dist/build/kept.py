@@ -30,10 +30,9 @@ class _Seen(NamedTuple):
 
 class Numbered:
     """How the synapses of a rank are built: those of the projections at ``numbered`` (places in the lowered network) keep their numbers;
-    rows without delay have gaps for targets where `has_gaps` says so, where ``gaps`` is None; none if False, as the backward sweep needs
-    it; all that have room if True."""
+    with ``gaps``, rows without delay have gaps for targets if all have room, which the backward sweep does not read."""
 
-    def __init__(self, numbered: frozenset[int] = frozenset(), gaps: bool | None = False) -> None:
+    def __init__(self, numbered: frozenset[int] = frozenset(), gaps: bool = False) -> None:
         self.numbered, self.gaps = numbered, gaps
 
     def synapses(self, network: Network, shares: list[Share], blocks: Blocks, bulk: bool) -> Built:

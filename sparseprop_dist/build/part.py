@@ -17,7 +17,7 @@ from ..partition import GROUP, Partition
 from ..rules import OneToOne
 from ..state import Blocks, Drive, Synapses
 from .drive import build_drive
-from .instant import is_instant
+from .instant import has_gaps, is_instant
 from .kept import Numbered
 from .neurons import build_neurons, member
 
@@ -134,7 +134,7 @@ def build(network: Network, partition: Partition, rank: int, kept: Numbered | No
         least = 2.0 ** (MIN_SLAB_BITS - TICK_BITS) / FRAME_REACH
         raise InputError(f"tau_m is as small as {smallest_tau(network):g} ms; at least {least:.2g} ms can be resolved")
     model, blocks = build_neurons(network, shares, bits, block_bits(network), bulk)
-    built = (kept or Numbered(gaps=None)).synapses(network, shares, blocks, bulk)
+    built = (kept or Numbered(gaps=has_gaps(network, partition.n_ranks))).synapses(network, shares, blocks, bulk)
     drive, largest_drive = build_drive(network, shares, blocks, bits)
     weights = np.maximum(built.largest, largest_drive)
     increments = np.zeros(len(blocks.gid))

@@ -19,7 +19,7 @@ from ..gaps import WIDEST
 from ..jit import STRIDE
 from ..partition import Share
 from ..state import CONSTANT, DELAYED_32, DELAYED_64, DRAWN, GAPS, NO_ROWS, NOT_STORED, WIDE, Blocks, Synapses, Tract
-from .instant import has_gaps, is_instant
+from .instant import is_instant
 from .procedural import build_drawn, expected, is_drawn, limits
 from .rows import count, fill, sort_rows
 from .stored import ONE_DELAY, Built, Format, Rows, delay_range, needs, one_weight, own_weights, repeats, values_at, weigh
@@ -229,11 +229,10 @@ def _tracts(synapses: Synapses, p: int, r: int) -> list[tuple[int, ...]]:
 
 
 def build_synapses(
-    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset(), gaps: bool | None = False
+    network: Network, shares: list[Share], blocks: Blocks, bulk: bool, numbered: frozenset[int] = frozenset(), gaps: bool = False
 ) -> Built:
     """Return the synapses of a rank; ``bulk``: for the slab schedule; ``numbered``: places of the projections whose synapses keep their
     numbers, which have a weight each; ``gaps``: see `Numbered`."""
-    gaps = has_gaps(network, blocks.first[-1] / network.n_neurons) if gaps is None else gaps
     todo, row_ptr, gaps = _count_rows(network, shares, blocks, bulk, numbered, gaps)
     n_words, n_weights = _place_rows(todo, row_ptr)
     # kernels read whole strides: behind the last row there must be as many words that belong to none
