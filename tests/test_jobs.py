@@ -102,7 +102,9 @@ def test_warned_and_killed_jobs_are_requeued_and_go_on(cluster: Path, expected: 
     first_checkpoint(0)
     subprocess.run(["scancel", "--batch", "--signal=USR1", job], check=True, timeout=60)
     first_checkpoint(1)
+    end = time.monotonic() + 120.0
     while not (ranks := soak.ranks_of(run)):
+        assert time.monotonic() < end, log.read_text()
         time.sleep(0.02)
     os.kill(ranks[0], 9)
     wait_for(cluster, job)
