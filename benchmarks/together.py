@@ -42,7 +42,7 @@ def seconds_a_message(repeats: int = 20_000) -> float:
 def measure(given: argparse.Namespace) -> None:
     """Run on the ranks of this job, and print a line of JSON."""
     network = paper_network(given.model, given.neurons, given.indegree)
-    sp.simulate(paper_network(given.model, 1000, 100), 20.0)  # what is compiled
+    sp.simulate(paper_network(given.model, 10 * given.indegree, given.indegree), 20.0)  # what is compiled, for rows of this length
     result, message = sp.simulate(network, given.until, record=False), seconds_a_message()
     if result.rank == 0:
         print(json.dumps({**result.summary, "message": message}), flush=True)

@@ -48,7 +48,6 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """All rows without delay that can have gaps have them."""
     monkeypatch.setattr(build_instant, "LONG", 0)
     monkeypatch.setattr(build_instant, "CLOSE", math.inf)
-    monkeypatch.setattr(build_instant, "MOST_RANKS", math.inf)
     return monkeypatch
 
 

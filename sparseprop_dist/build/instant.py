@@ -11,8 +11,6 @@ LONG = 256
 (``docs/design/gaps.md``)."""
 CLOSE = 2048
 """Neurons from one target of a row to the next, on average: at random, a gap has no room once in e^32 synapses."""
-MOST_RANKS = 1
-"""What several ranks settle together is slower with gaps (``docs/design/gaps.md``)."""
 
 
 def is_instant(network: Network, projection: Projection) -> bool:
@@ -29,8 +27,6 @@ def is_instant(network: Network, projection: Projection) -> bool:
 def has_gaps(network: Network, ranks: int) -> bool:
     """Return whether the rows of a lowered network on so many ranks are to have gaps, where all have room: then those of all projections
     without delay do. What spike sources reach is listed, word by word; what is made when a source fires is a target."""
-    if ranks > MOST_RANKS:
-        return False
     words, rows = 0.0, 0
     for projection in network.projections:
         pools, n = network.pools(projection), network.expected_synapses(projection)

@@ -186,16 +186,33 @@ def _set_apart(model, i):
 
 
 @merged
+def _inhibit_one(y, target, at, amount, met, m):
+    """Add an amount to the state of the target of word ``at``; return the number of those met that are set apart."""
+    v = y[target]
+    y[target] = v + amount
+    if v > LEAST_APART:
+        met[2 * m], met[2 * m + 1] = np.int64(target), np.int64(at)
+        m += 1
+    return m
+
+
+@merged
 def _inhibit_alike(y, words, begin, stop, amount, met):
-    """Add an amount to states; as `inhibit`."""
-    m, target = 0, np.uint64(0)
-    for q in range(np.uint64(begin), np.uint64(stop)):
-        target = next_target(words, q, target)
-        v = y[target]
-        y[target] = v + amount
-        if v > LEAST_APART:
-            met[2 * m], met[2 * m + 1] = np.int64(target), np.int64(q) - begin
-            m += 1
+    """Add an amount to states; as `inhibit`. Where rows have gaps four at a time, as `add_to_all`."""
+    q, last, four, target, m = np.uint64(begin), np.uint64(stop), np.uint64(4), np.uint64(0), 0
+    while item_bytes(words) == GAP_BYTES and q + four <= last:
+        at, one, three = np.int64(q) - begin, np.uint64(words[q]), np.uint64(words[q + np.uint64(2)])
+        two, both = one + np.uint64(words[q + np.uint64(1)]), three + np.uint64(words[q + np.uint64(3)])
+        m = _inhibit_one(y, target + one, at, amount, met, m)
+        m = _inhibit_one(y, target + two, at + 1, amount, met, m)
+        target += two
+        m = _inhibit_one(y, target + three, at + 2, amount, met, m)
+        target += both
+        m = _inhibit_one(y, target, at + 3, amount, met, m)
+        q += four
+    for left in range(q, last):
+        target = next_target(words, left, target)
+        m = _inhibit_one(y, target, np.int64(left) - begin, amount, met, m)
     return m
 
 
