@@ -27,7 +27,7 @@ class Groups:
         self.world, self.n = world, n
         self.own, self.across, self.number = world.split(n)
         if n > 1:  # all together, so that one rank compiles
-            warm(world, network, schedule_of(network, "auto"))
+            warm(world, network, schedule_of(network, "auto"), False)
 
     def together(self, call: Callable[[], Any]) -> Any:
         """Call on every rank; what goes wrong in one group ends all."""

@@ -192,9 +192,9 @@ def _local_indices(division: Partition, rank: int) -> Callable[[np.ndarray], np.
     return local
 
 
-def warm(communicator: Alone, network: Network, schedule: str) -> None:
-    """Compile what a run needs, once a node and network of these kinds."""
-    together, gaps = schedule == "instant" and communicator.size > 1, has_gaps(lower(network), communicator.size)
+def warm(communicator: Alone, network: Network, schedule: str, gaps: bool) -> None:
+    """Compile what a run needs, once a node and network of these kinds; ``gaps``: long rows without delay may have them."""
+    together, gaps = schedule == "instant" and communicator.size > 1, gaps and has_gaps(lower(network), communicator.size)
 
     def compile_all() -> None:
         # what is wrong with the parameters is told of the network itself, by the build

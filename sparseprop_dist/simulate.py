@@ -131,7 +131,7 @@ class Simulation:
         if output is not None and reopen is None:
             agreed(communicator, lambda: RunDirectory.check(output) if communicator.rank == 0 else None)
         warn_of_idle_ranks(communicator, network)
-        warm(communicator, network, schedule)
+        warm(communicator, network, schedule, kept is None)
         try:
             with self._listening():
                 self._prepare(window, schedule, progress, record, reopen, kept)

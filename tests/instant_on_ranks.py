@@ -63,12 +63,12 @@ def dense(n: int = 1_000) -> Network:
     return network
 
 
-def long_rows(n: int = 1_200) -> Network:
-    """On one rank rows are long enough for gaps, on several they are not."""
+def long_rows(n: int = 1_800) -> Network:
+    """On one rank and on two rows are long enough for gaps, on three they are not."""
     network = Network(seed=10)
     network.add_population("lif", n // 2, ABOVE)
     network.add_population("qif", n // 2, QIF(I=1.0, V_m=Uniform(-2.0, 2.0)))
-    for name, weight in (("lif", -0.001), ("qif", -0.002)):
+    for name, weight in (("lif", -0.0007), ("qif", -0.0013)):
         network.connect(name, ["lif", "qif"], FixedIndegree(n // 3, allow_autapses=False), weight=weight, delay=0.0)
     return network
 

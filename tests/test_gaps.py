@@ -108,7 +108,7 @@ def test_what_gaps_need_is_compiled_ahead(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(preparation, "CACHE", tmp_path)
     network, kernel = recurrent(ABOVE, -0.001, 400, 300), instant._advance
     before = len(kernel.signatures)
-    preparation.warm(Alone(), network, "instant")
+    preparation.warm(Alone(), network, "instant", True)
     assert len(kernel.signatures) == before + 1
     assert [mark.name for mark in tmp_path.iterdir()] == ["complete-instant-lif-gaps"]
     assert gaps_in(network)

@@ -113,6 +113,21 @@ def test_warned_and_killed_jobs_are_requeued_and_go_on(cluster: Path, expected: 
     assert soak.digest(run) == expected
 
 
+def test_one_task_of_an_array_is_requeued_alone(cluster: Path) -> None:
+    """The last, whose SLURM_JOB_ID is that of the array."""
+    options = ("--nodes=1", "--ntasks=1", "--time=10", "--signal=B:USR1@60", "--output=pair_%a.log", "--array=1-2")
+    array = submit(cluster, *options, "slurm/array.sbatch", "net.toml", cluster / "pair", "--until", "3000", "--quiet")
+    end = time.monotonic() + 120.0
+    while len(list((cluster / "pair").glob("seed_*/checkpoints/[0-9]*"))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    subprocess.run(["scancel", "--batch", "--signal=USR1", f"{array}_2"], check=True, timeout=60)
+    wait_for(cluster, array)
+    assert "status 85; requeued after restart 0" in (cluster / "pair_2.log").read_text()
+    assert "requeue" not in (cluster / "pair_1.log").read_text().lower()
+    assert [status(cluster / "pair" / f"seed_{k}")["state"] for k in (1, 2)] == ["finished", "finished"]
+
+
 def test_array_over_seeds(cluster: Path, expected: str) -> None:
     small = ("--nodes=1", "--ntasks=1", "--time=10", "--signal=B:USR1@60", "--output=array_%a.log", "--array=1-6")
     wait_for(cluster, submit(cluster, *small, "slurm/array.sbatch", "net.toml", cluster / "array", "--until", "100", "--quiet"))
